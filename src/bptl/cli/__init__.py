@@ -1,0 +1,1 @@
+"""The ``bptl`` command: one verb per process and per need of an operator."""

@@ -1,0 +1,45 @@
+"""The ``bptl`` command: a verb is imported only when it is called, so that one that needs no database asks for none."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bptl import __version__
+from bptl.cli.lazy import LazyGroup, Verb
+
+VERBS = (
+    Verb("web", "bptl.cli.web", "Serve the pages for people."),
+    Verb("poll", "bptl.cli.processes", "Fetch work from the engines (long-polling worker)."),
+    Verb("work", "bptl.cli.processes", "Run work units and report their outcomes (worker)."),
+    Verb("beat", "bptl.cli.processes", "Kick off the periodic jobs."),
+    Verb("engines", "bptl.cli.engines", "The engines that BPTL works for."),
+    Verb("mappings", "bptl.cli.mappings", "Which work unit does which topic."),
+    Verb("tasks", "bptl.cli.tasks", "Where tasks are, and what to do about them."),
+    Verb("units", "bptl.cli.units", "The catalogue of work units."),
+    Verb("doctor", "bptl.cli.doctor", "Check everything and say what to do."),
+    Verb("manage", "bptl.cli.manage", "Django's own commands: migrate, createsuperuser, …"),
+)
+
+
+@click.group(cls=LazyGroup, verbs=VERBS)
+@click.version_option(__version__, message="bptl %(version)s")
+def bptl() -> None:
+    """Business Process Task Library: runs the external tasks of BPMN engines and reports their results."""
+
+
+def main() -> None:
+    """Run the command line; known faults end as one line each on stderr, with exit code 2 for the configuration."""
+    try:
+        bptl(prog_name="bptl")
+    except Exception as error:
+        # Only here, because it imports Django's database layer, which most successful commands can do without.
+        from bptl.cli import faults
+
+        explained = faults.explain(error)
+        if explained is None:
+            raise
+        for line in explained.lines:
+            click.echo(f"bptl: {line}", err=True)
+        sys.exit(explained.exit_code)

@@ -1,0 +1,155 @@
+"""``bptl mappings``: which work unit does which topic.
+
+Imports that need the models stand inside the commands, so that ``--help`` needs no configuration.
+"""
+
+from __future__ import annotations
+
+import click
+
+from bptl.cli.start import start_django
+
+
+@click.group()
+def mappings() -> None:
+    """Which work unit does which topic of which engine."""
+
+
+@mappings.command("list")
+def list_mappings() -> None:
+    """Show every mapping with its problems."""
+    start_django()
+    from bptl.cli import table
+    from bptl.connections.mappings import problems
+    from bptl.connections.models import Mapping
+
+    rows = [
+        (
+            str(mapping.pk),
+            mapping.engine.name,
+            mapping.topic,
+            mapping.unit,
+            "active" if mapping.active else "paused",
+            f"{mapping.lock_seconds} s",
+            f"{mapping.longest_run_seconds} s",
+            mapping.retry_plan or "-",
+            "; ".join(problems(mapping)) or "-",
+        )
+        for mapping in Mapping.objects.select_related("engine")
+    ]
+    table.show(("id", "engine", "topic", "unit", "state", "lock", "longest run", "retries", "problems"), rows)
+
+
+@mappings.command()
+@click.option("--engine", "engine_name", required=True, help="Name of the engine.")
+@click.option("--topic", required=True, help="Topic of the external task.")
+@click.option("--unit", required=True, help="Name of the work unit; see bptl units.")
+@click.option("--lock", type=click.IntRange(min=10), default=300, show_default=True, help="Seconds.")
+@click.option("--longest-run", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds.")
+@click.option("--retries", default="", help="R3/PT5M or PT30S,PT5M,PT1H; default: the model's, else the unit's.")
+@click.option("--priority", type=int, default=0, show_default=True, help="Added to the engine's priority.")
+@click.option("--engine-priority/--no-engine-priority", default=True, show_default=True, help="Fetch by priority.")
+@click.option("--oldest-first", is_flag=True, help="Fetch the oldest task first (Camunda 7.21 or newer).")
+@click.option("--business-key", default="", help="Only tasks with this business key.")
+@click.option("--definition-key", multiple=True, help="Only this process definition; may be repeated.")
+@click.option("--version-tag", default="", help="Only process definitions with this version tag.")
+@click.option("--tenant", multiple=True, help="Only this tenant; may be repeated. Default: the tenants of the engine.")
+@click.option("--without-tenant", is_flag=True, help="Only tasks without tenant.")
+@click.option("--local-variables", is_flag=True, help="Give the unit only the task's own variables.")
+@click.option("--paused", is_flag=True, help="Do not fetch yet.")
+def add(
+    engine_name: str,
+    topic: str,
+    unit: str,
+    lock: int,
+    longest_run: int,
+    retries: str,
+    priority: int,
+    engine_priority: bool,
+    oldest_first: bool,
+    business_key: str,
+    definition_key: tuple[str, ...],
+    version_tag: str,
+    tenant: tuple[str, ...],
+    without_tenant: bool,
+    local_variables: bool,
+    paused: bool,
+) -> None:
+    """Let UNIT do the tasks of TOPIC."""
+    start_django()
+    from bptl.cli import rows
+    from bptl.connections.models import Mapping
+    from bptl.work_units import registry
+
+    try:
+        registry.load().get(unit)
+    except registry.UnknownUnit as error:
+        raise click.UsageError(f"{error}; see bptl units") from error
+    mapping = rows.save(
+        Mapping(
+            engine=rows.engine(engine_name),
+            topic=topic,
+            unit=unit,
+            active=not paused,
+            lock_seconds=lock,
+            longest_run_seconds=longest_run,
+            retry_plan=retries,
+            priority=priority,
+            use_engine_priority=engine_priority,
+            oldest_first=oldest_first,
+            business_key=business_key,
+            definition_keys=list(definition_key),
+            version_tag=version_tag,
+            tenant_ids=list(tenant),
+            without_tenant=without_tenant,
+            local_variables=local_variables,
+        )
+    )
+    click.echo(f"mapping {mapping.pk}: {mapping}")
+
+
+@mappings.command()
+@click.argument("number", type=int)
+def pause(number: int) -> None:
+    """Stop fetching for mapping NUMBER; what was fetched is finished."""
+    _set_active(number, active=False)
+
+
+@mappings.command()
+@click.argument("number", type=int)
+def resume(number: int) -> None:
+    """Fetch for mapping NUMBER again."""
+    _set_active(number, active=True)
+
+
+@mappings.command()
+@click.argument("number", type=int)
+def remove(number: int) -> None:
+    """Forget mapping NUMBER."""
+    start_django()
+    from django.db.models import ProtectedError
+
+    from bptl.cli import rows
+
+    mapping = rows.mapping(number)
+    try:
+        mapping.delete()
+    except ProtectedError as error:
+        raise click.ClickException(
+            f"mapping {number} has tasks on record; pause it instead: bptl mappings pause {number}"
+        ) from error
+    click.echo(f"removed mapping {number}: {mapping}")
+
+
+def _set_active(number: int, *, active: bool) -> None:
+    start_django()
+    from bptl.cli import rows
+    from bptl.connections.mappings import problems
+
+    mapping = rows.mapping(number)
+    mapping.active = active
+    mapping.save(update_fields=["active", "updated_at"])
+    click.echo(f"{'resumed' if active else 'paused'} mapping {number}: {mapping}")
+    if active:
+        for problem in problems(mapping):
+            click.echo(f"not fetched yet: {problem}")

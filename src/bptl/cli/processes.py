@@ -1,0 +1,37 @@
+"""``bptl poll | work | beat``: the processes of the fleet besides the web."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bptl.cli.start import start_django
+
+
+@click.command()
+def poll() -> None:
+    """Fetch work from the engines, in long polls (queue long-polling)."""
+    start_django()
+    from bptl.workers import start
+
+    sys.exit(start.poll())
+
+
+@click.command()
+@click.option("--places", type=click.IntRange(min=1), help="Units at once; default CELERY_WORKER_CONCURRENCY.")
+def work(places: int | None) -> None:
+    """Run work units and report their outcomes (queue celery)."""
+    start_django()
+    from bptl.workers import start
+
+    sys.exit(start.work(places=places))
+
+
+@click.command()
+def beat() -> None:
+    """Kick off the long poll and the sweep, again and again."""
+    start_django()
+    from bptl.workers import start
+
+    sys.exit(start.beat())

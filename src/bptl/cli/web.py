@@ -1,0 +1,69 @@
+"""``bptl web``: gunicorn in this process, threads in its children."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+from django.conf import settings
+from django.core.servers.basehttp import get_internal_wsgi_application
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from bptl.cli.start import start_django
+
+REQUEST_SECONDS = 60
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn beats its heart in a file; on a container's disk that can block
+
+
+class PlainLogger(Logger):
+    """Leaves the records to our own set-up instead of adding handlers, so that every line has one format."""
+
+    def setup(self, cfg: Any) -> None:
+        """Set nothing but the level."""
+        self.error_log.propagate = True
+        self.error_log.setLevel(settings.LOG_LEVEL)
+        self.access_log.propagate = False
+
+
+class Server(BaseApplication):
+    """gunicorn without its command line and configuration files."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take the options."""
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """The application that the settings name."""
+        return get_internal_wsgi_application()
+
+
+@click.command()
+@click.option("--bind", help="Address and port or unix:PATH; default 127.0.0.1 and UWSGI_PORT (8000).")
+@click.option("--processes", type=click.IntRange(min=1), help="Default UWSGI_PROCESSES (2).")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads in each process; default UWSGI_THREADS (4).")
+def web(bind: str | None, processes: int | None, threads: int | None) -> None:
+    """Serve the pages until SIGTERM, then let running requests finish."""
+    start_django()
+    options: dict[str, Any] = {
+        "bind": bind or f"127.0.0.1:{settings.UWSGI_PORT}",
+        "workers": processes or settings.UWSGI_PROCESSES,
+        "threads": threads or settings.UWSGI_THREADS,
+        "worker_class": "gthread",
+        "timeout": REQUEST_SECONDS,
+        "graceful_timeout": int(settings.BPTL_GRACE_SECONDS),
+        "keepalive": 65,  # Longer than the usual minute of a proxy, so that the proxy closes first.
+        "proc_name": "bptl-web",
+        "logger_class": PlainLogger,
+        "control_socket_disable": True,
+    }
+    if SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK):
+        options["worker_tmp_dir"] = str(SHARED_MEMORY)
+    Server(options).run()

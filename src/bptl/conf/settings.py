@@ -1,0 +1,278 @@
+"""The one settings module, for every environment: what differs comes from environment variables.
+
+It refuses to start without secrets, with wildcard hosts or with plain cookies, and names every fault at once.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from django.utils.translation import gettext_lazy as _
+
+from bptl.conf import keys
+from bptl.conf.env import Environment
+from bptl.lib import log
+
+environment = Environment(os.environ)
+PACKAGE = Path(__file__).resolve().parent.parent
+
+# -- Who we are ------------------------------------------------------------------------------------------------------
+
+DEBUG = environment.boolean(
+    "DEBUG", default=False, help="Show errors to whoever looks; for a developer's machine only."
+)
+SECRET_KEY = environment.secret(
+    "SECRET_KEY", help="Signs sessions and forms; 32 characters or more. Make one with: openssl rand -base64 48"
+)
+BPTL_ENCRYPTION_KEYS = environment.secrets(
+    "BPTL_ENCRYPTION_KEYS",
+    help="Encrypt the secrets in the database: the first encrypts, all decrypt. "
+    "Make one with: openssl rand -base64 32 | tr '+/' '-_'",
+)
+ALLOWED_HOSTS = environment.csv(
+    "ALLOWED_HOSTS", default=["localhost", "127.0.0.1"], help="Host names under which the pages are reached."
+)
+if SECRET_KEY and not DEBUG:
+    for weakness in keys.weaknesses_of_secret_key(SECRET_KEY):
+        environment.fault("SECRET_KEY", weakness)
+for weakness in keys.faults_of_encryption_keys(BPTL_ENCRYPTION_KEYS):
+    environment.fault("BPTL_ENCRYPTION_KEYS", weakness)
+if "*" in ALLOWED_HOSTS and not DEBUG:
+    environment.fault("ALLOWED_HOSTS", "* allows every host; name the hosts, separated by commas")
+
+# -- How we are reached ----------------------------------------------------------------------------------------------
+
+IS_HTTPS = environment.boolean(
+    "IS_HTTPS",
+    default=True,
+    help="People reach the pages over https. False is for plain http on a laptop and makes cookies plain.",
+)
+SESSION_COOKIE_SECURE = environment.boolean(
+    "SESSION_COOKIE_SECURE", default=IS_HTTPS, help="Send the session cookie over https only (as IS_HTTPS)."
+)
+CSRF_COOKIE_SECURE = environment.boolean(
+    "CSRF_COOKIE_SECURE", default=IS_HTTPS, help="Send the form cookie over https only (as IS_HTTPS)."
+)
+for cookie, secure in {
+    "SESSION_COOKIE_SECURE": SESSION_COOKIE_SECURE,
+    "CSRF_COOKIE_SECURE": CSRF_COOKIE_SECURE,
+}.items():
+    if IS_HTTPS and not secure:
+        environment.fault(cookie, "is False, so logins could be read on the way; remove it, or set IS_HTTPS=False too")
+SESSION_COOKIE_NAME = "bptl_sessionid"
+SESSION_COOKIE_AGE = 12 * 60 * 60  # A working day: these pages can restart and discard work.
+
+_proxy_header = environment.csv(
+    "SECURE_PROXY_SSL_HEADER",
+    help="Header and value by which your proxy says https, for instance HTTP_X_FORWARDED_PROTO,https. "
+    "Only when the proxy always sets or removes it.",
+)
+if len(_proxy_header) == 2:
+    SECURE_PROXY_SSL_HEADER = (_proxy_header[0], _proxy_header[1])
+elif _proxy_header:
+    environment.fault("SECURE_PROXY_SSL_HEADER", "needs a header and a value: HTTP_X_FORWARDED_PROTO,https")
+CSRF_TRUSTED_ORIGINS = environment.csv(
+    "CSRF_TRUSTED_ORIGINS",
+    help="Origins that may send forms, with scheme (https://bptl.example.com): for a proxy that sets no https header.",
+)
+FORCE_SCRIPT_NAME = environment.text("SUBPATH", default="", help="Path under which the pages live, such as /bptl.")
+UWSGI_PORT = environment.integer("UWSGI_PORT", default=8000, minimum=1, maximum=65535, help="Port of the web process.")
+UWSGI_PROCESSES = environment.integer("UWSGI_PROCESSES", default=2, minimum=1, help="Processes of the web server.")
+UWSGI_THREADS = environment.integer("UWSGI_THREADS", default=4, minimum=1, help="Threads in each of them.")
+
+# -- Logging ---------------------------------------------------------------------------------------------------------
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOG_LEVEL = environment.text("LOG_LEVEL", default="INFO", choices=_LEVELS, help="Least severe record that is written.")
+CELERY_LOGLEVEL = environment.text(
+    "CELERY_LOGLEVEL", default=LOG_LEVEL, choices=_LEVELS, help="The same for the poll, work and beat processes."
+)
+BPTL_LOG_FORMAT = environment.text(
+    "BPTL_LOG_FORMAT", default="json", choices=("json", "console"), help="One JSON object a line, or text for people."
+)
+LOGGING_CONFIG = None  # structlog writes everything; Django's own set-up would undo it.
+
+# -- Database and cache ----------------------------------------------------------------------------------------------
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": environment.text(
+            "DB_NAME", default="bptl", old_names=["DATABASE_NAME"], help="Name of the PostgreSQL database."
+        ),
+        "USER": environment.text("DB_USER", default="bptl", old_names=["DATABASE_USER"], help="Its user."),
+        "PASSWORD": environment.secret(
+            "DB_PASSWORD", default="", old_names=["DATABASE_PASSWORD"], help="The user's password."
+        ),
+        "HOST": environment.text(
+            "DB_HOST", default="localhost", old_names=["DATABASE_HOST"], help="Its host, or the folder of its socket."
+        ),
+        "PORT": environment.integer("DB_PORT", default=5432, minimum=1, maximum=65535, help="Its port."),
+        "CONN_MAX_AGE": environment.seconds(
+            "DB_CONN_MAX_AGE", default=600, help="How long a connection is kept open; 0 opens one for each request."
+        ),
+        # A restarted database costs one failed check instead of one failed request per kept connection.
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"application_name": "bptl", "connect_timeout": 10},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CELERY_BROKER_URL = environment.secret(
+    "CELERY_BROKER_URL", default="redis://localhost:6379/0", help="Redis or Valkey that carries the jobs."
+)
+
+
+def _cache_beside(broker: str) -> str:
+    """The database after the broker's on the same server: clearing a cache empties its whole Redis database."""
+    parts = urlsplit(broker)
+    if parts.scheme not in {"redis", "rediss"}:
+        return "locmem://"
+    number = parts.path.strip("/") or "0"
+    return urlunsplit(parts._replace(path=f"/{int(number) + 1}")) if number.isdigit() else "locmem://"
+
+
+_cache_url = environment.secret(
+    "CACHE_URL", default="", help="Redis of the cache; empty: the broker's server, next database; locmem:// for none."
+) or _cache_beside(CELERY_BROKER_URL)
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    if _cache_url.startswith("locmem:")
+    else {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": _cache_url,
+        "KEY_PREFIX": "bptl",
+    }
+}
+
+# -- Jobs (read by the Celery app with namespace CELERY) --------------------------------------------------------------
+
+CELERY_RESULT_BACKEND = None  # Rows in PostgreSQL are the result; a second copy would only go stale.
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "celery"
+CELERY_TASK_ACKS_LATE = False  # The sweep is the safety; a redelivered message would repeat nothing useful.
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_WORKER_CONCURRENCY = environment.integer(
+    "CELERY_WORKER_CONCURRENCY", default=16, minimum=1, maximum=1000, help="Places (threads) of a work process."
+)
+CELERY_TASK_SOFT_TIME_LIMIT = environment.optional_integer(
+    "CELERY_TASK_SOFT_TIME_LIMIT",
+    minimum=1,
+    help="Kept for old deployments; without effect on threads: a mapping's longest run ends a unit.",
+)
+
+# -- The walk ---------------------------------------------------------------------------------------------------------
+
+BPTL_LONG_POLL_SECONDS = environment.seconds(
+    "BPTL_LONG_POLL_SECONDS",
+    default=20,
+    minimum=1,
+    maximum=55,
+    help="How long one request waits at the engine for work; proxies cut requests of a minute.",
+)
+LONG_POLLING_TIMEOUT_MINUTES = environment.integer(
+    "LONG_POLLING_TIMEOUT_MINUTES",
+    default=10,
+    minimum=1,
+    maximum=30,
+    help="How long one poll job repeats that request before beat starts the next.",
+)
+BPTL_GRACE_SECONDS = environment.seconds(
+    "BPTL_GRACE_SECONDS", default=45, minimum=1, help="How long a stopping process lets running work finish."
+)
+
+# -- Django ----------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "bptl.accounts",
+    "bptl.connections",
+    "bptl.tasks",
+    "bptl.web",
+    "bptl.workers",
+    "django_celery_beat",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    # First: a probe comes with an address for a host name and must not need a session or a known host.
+    "bptl.web.health.HealthMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "bptl.conf.urls"
+WSGI_APPLICATION = "bptl.conf.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{validator}"}
+    for validator in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "/"
+
+LANGUAGE_CODE = "nl"
+LANGUAGES = [("nl", _("Dutch")), ("en", _("English"))]
+LOCALE_PATHS = [PACKAGE / "locale"]
+TIME_ZONE = "Europe/Amsterdam"
+USE_TZ = True
+CELERY_TIMEZONE = TIME_ZONE
+
+STATIC_URL = "static/"
+STATIC_ROOT = environment.text(
+    "STATIC_ROOT",
+    default="",
+    help="Folder that `bptl manage collectstatic` fills; empty: files are served from the packages they are in.",
+)
+WHITENOISE_USE_FINDERS = not STATIC_ROOT
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_ROOT
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+environment.refuse_faults()
+BPTL_ENVIRONMENT = environment.declared
+log.configure(level=LOG_LEVEL, form="console" if BPTL_LOG_FORMAT == "console" else "json")

@@ -1,0 +1,11 @@
+"""The application for a WSGI server; ``bptl web`` serves it with gunicorn."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bptl.conf.settings")
+
+application = get_wsgi_application()

@@ -1,0 +1,14 @@
+"""The Django app of this package."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ConnectionsConfig(AppConfig):
+    """Registers the package with Django."""
+
+    name = "bptl.connections"
+    label = "connections"
+    verbose_name = _("connections")

@@ -1,0 +1,107 @@
+"""Mappings at work: which unit each one means, what is wrong with it, and how they are grouped into fetches.
+
+A mapping whose unit is not registered is *broken*: it is shown with its problem and left out of every fetch, so that
+it never breaks a page or a poll.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from bptl.connections import plans
+from bptl.connections.models import Engine, Mapping
+from bptl.engines.base import TopicRequest
+from bptl.work_units import registry
+from bptl.work_units.contract import WorkUnit
+
+
+def unit(mapping: Mapping) -> WorkUnit | None:
+    """The registered work unit that ``mapping`` names by its name or an old one; None when there is none."""
+    try:
+        return registry.load().get(mapping.unit)
+    except registry.UnknownUnit:
+        return None
+
+
+def problems(mapping: Mapping) -> list[str]:
+    """What is wrong with ``mapping``, one sentence each; empty when it can be used."""
+    found = []
+    try:
+        registry.load().get(mapping.unit)
+    except registry.UnknownUnit as error:
+        found.append(str(error))
+    if mapping.retry_plan:
+        try:
+            plans.parse(mapping.retry_plan)
+        except plans.InvalidPlan as error:
+            found.append(str(error))
+    return found
+
+
+def active_mappings(engine: Engine) -> list[Mapping]:
+    """The mappings of ``engine`` that a fetch may use, by id: active and not broken; none when it is inactive."""
+    if not engine.active:
+        return []
+    chosen = Mapping.objects.filter(engine=engine, active=True).select_related("engine").order_by("id")
+    return [mapping for mapping in chosen if unit(mapping) is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class FilterGroup:
+    """Mappings that go into one fetch: each topic once, one order for all."""
+
+    mappings: tuple[Mapping, ...]
+
+    @property
+    def use_engine_priority(self) -> bool:
+        """Whether the engine's priority decides the order."""
+        return self.mappings[0].use_engine_priority
+
+    @property
+    def oldest_first(self) -> bool:
+        """Whether the oldest task comes first."""
+        return self.mappings[0].oldest_first
+
+    @property
+    def key(self) -> str:
+        """12 hex digits that change when a mapping of the group, or the engine itself, is changed."""
+        engine = self.mappings[0].engine
+        parts = [(engine.pk, engine.updated_at), *((mapping.pk, mapping.updated_at) for mapping in self.mappings)]
+        text = ",".join(f"{pk}@{updated_at.isoformat()}" for pk, updated_at in parts)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def filter_groups(engine: Engine) -> list[FilterGroup]:
+    """The fewest fetches that use every active mapping of ``engine``, in an order that depends on the rows alone.
+
+    The engine keeps only the last of two entries of one topic in a request (silently), and a request has one order;
+    so mappings of one topic, and mappings of different order, go into different groups.
+    """
+    layers: dict[tuple[bool, bool, int], list[Mapping]] = {}
+    seen: dict[tuple[bool, bool, str], int] = {}
+    for mapping in active_mappings(engine):
+        order = (mapping.use_engine_priority, mapping.oldest_first)
+        layer = seen.get((*order, mapping.topic), 0)
+        seen[*order, mapping.topic] = layer + 1
+        layers.setdefault((*order, layer), []).append(mapping)
+    return [FilterGroup(tuple(group)) for group in sorted(layers.values(), key=lambda group: group[0].pk)]
+
+
+def topic_request(mapping: Mapping, unit: WorkUnit) -> TopicRequest:
+    """What a fetch asks for ``mapping``: its filters, and only the variables that ``unit`` declares.
+
+    A mapping that names no tenants gets those of its engine.
+    """
+    tenant_ids = mapping.tenant_ids or ([] if mapping.without_tenant else mapping.engine.tenant_ids)
+    return TopicRequest(
+        topic=mapping.topic,
+        lock_duration=mapping.lock_duration,
+        variables=unit.variable_names,
+        local_variables=mapping.local_variables,
+        business_key=mapping.business_key or None,
+        process_definition_keys=tuple(mapping.definition_keys),
+        process_definition_version_tag=mapping.version_tag or None,
+        tenant_ids=tuple(tenant_ids),
+        without_tenant=mapping.without_tenant,
+    )

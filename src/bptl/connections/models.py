@@ -1,0 +1,202 @@
+"""Rows of what BPTL may reach: engines, and mappings from (engine, topic) to a work unit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from bptl.connections import plans, secrets
+
+
+class Product(models.TextChoices):
+    """The engines that speak the Camunda 7 REST API; a version number alone does not tell them apart."""
+
+    CAMUNDA7 = "camunda7", "Camunda 7"
+    OPERATON = "operaton", "Operaton"
+    CIBSEVEN = "cibseven", "CIB seven"
+
+
+class Authentication(models.TextChoices):
+    """How we make ourselves known to an engine."""
+
+    NONE = "none", _("none")
+    BASIC = "basic", _("username and password")
+    BEARER = "bearer", _("bearer token")
+
+
+class Engine(models.Model):
+    """One BPMN engine: its address, how we log in, and the tenants that are ours."""
+
+    name = models.SlugField(
+        _("name"), max_length=60, unique=True, help_text=_("Short name, used in commands and pages.")
+    )
+    product = models.CharField(_("product"), max_length=20, choices=Product.choices, default=Product.OPERATON)
+    # Not a URLField: that one refuses the one-word host names of containers, such as http://operaton:8080/.
+    address = models.CharField(
+        _("address"),
+        max_length=500,
+        help_text=_("Root of the REST API, for instance https://camunda.example.com/engine-rest/"),
+    )
+    authentication = models.CharField(
+        _("authentication"), max_length=10, choices=Authentication.choices, default=Authentication.BASIC
+    )
+    username = models.CharField(_("username"), max_length=200, blank=True)
+    encrypted_secret = models.TextField(_("password or token (encrypted)"), blank=True, editable=False)
+    tenant_ids = ArrayField(
+        models.CharField(max_length=200),
+        verbose_name=_("tenants"),
+        default=list,
+        blank=True,
+        help_text=_("Fetch only tasks of these tenants, separated by commas; empty fetches all that we may see."),
+    )
+    active = models.BooleanField(_("active"), default=True, help_text=_("An inactive engine is not polled."))
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("engine")
+        verbose_name_plural = _("engines")
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                name="engine_basic_needs_username",
+                condition=~models.Q(authentication="basic") | ~models.Q(username=""),
+                violation_error_message=_("Authentication with username and password needs a username."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Normalise address and login, and refuse an address that we could not or should not call."""
+        super().clean()
+        if self.authentication != Authentication.BASIC:
+            self.username = ""
+        if self.authentication == Authentication.NONE:
+            self.secret = ""
+        elif not self.encrypted_secret:
+            raise ValidationError({"secret": _("Enter the password or token.")})
+        self.address = self.address.strip().rstrip("/") + "/"
+        try:
+            parts = urlsplit(self.address)
+            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValidationError({"address": _("Enter an http(s) address, such as https://host/engine-rest/.")})
+        if "@" in parts.netloc:
+            raise ValidationError(
+                {"address": _("Leave username and password out of the address: there they would be stored in clear.")}
+            )
+        if parts.query or parts.fragment:
+            raise ValidationError({"address": _("Enter the root of the REST API, without ? and #.")})
+
+    @property
+    def secret(self) -> str:
+        """The password or token in clear; raises secrets.Undecryptable when no key fits."""
+        return secrets.decrypt(self.encrypted_secret) if self.encrypted_secret else ""
+
+    @secret.setter
+    def secret(self, value: str) -> None:
+        self.encrypted_secret = secrets.encrypt(value) if value else ""
+
+
+class Mapping(models.Model):
+    """Connects a topic of an engine, perhaps filtered, to the work unit that does it."""
+
+    engine = models.ForeignKey(Engine, verbose_name=_("engine"), on_delete=models.CASCADE, related_name="mappings")
+    topic = models.CharField(_("topic"), max_length=255)
+    unit = models.CharField(_("work unit"), max_length=255, help_text=_("Name of a registered work unit."))
+    active = models.BooleanField(_("active"), default=True)
+    lock_seconds = models.PositiveIntegerField(
+        _("lock (seconds)"),
+        default=300,
+        validators=[MinValueValidator(10)],
+        help_text=_(
+            "Locks are kept alive at a third of this, so it is only how fast a crash is noticed at the engine."
+        ),
+    )
+    longest_run_seconds = models.PositiveIntegerField(
+        _("longest run (seconds)"), default=600, validators=[MinValueValidator(1)]
+    )
+    retry_plan = models.CharField(
+        _("retry plan"),
+        max_length=200,
+        blank=True,
+        help_text=_("For instance R3/PT5M or PT30S,PT5M,PT1H; empty: RETRY_CONFIG of the model, else the unit's plan."),
+    )
+    priority = models.IntegerField(
+        _("priority"), default=0, help_text=_("Added to the priority that the engine gives.")
+    )
+    use_engine_priority = models.BooleanField(_("fetch by the engine's priority"), default=True)
+    oldest_first = models.BooleanField(_("fetch oldest first"), default=False)
+    business_key = models.CharField(_("only this business key"), max_length=255, blank=True)
+    definition_keys = ArrayField(
+        models.CharField(max_length=255), verbose_name=_("only these process definitions"), default=list, blank=True
+    )
+    version_tag = models.CharField(_("only this version tag"), max_length=64, blank=True)
+    tenant_ids = ArrayField(
+        models.CharField(max_length=200), verbose_name=_("only these tenants"), default=list, blank=True
+    )
+    without_tenant = models.BooleanField(_("only tasks without tenant"), default=False)
+    local_variables = models.BooleanField(_("only local variables"), default=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("mapping")
+        verbose_name_plural = _("mappings")
+        ordering = ["engine__name", "topic", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                name="mapping_unique_filters",
+                fields=[
+                    "engine",
+                    "topic",
+                    "business_key",
+                    "definition_keys",
+                    "version_tag",
+                    "tenant_ids",
+                    "without_tenant",
+                ],
+                violation_error_message=_("This engine already has a mapping of this topic with the same filters."),
+            ),
+            models.CheckConstraint(name="mapping_lock_at_least_10_s", condition=models.Q(lock_seconds__gte=10)),
+            models.CheckConstraint(name="mapping_run_at_least_1_s", condition=models.Q(longest_run_seconds__gte=1)),
+            models.CheckConstraint(
+                name="mapping_tenants_or_without",
+                condition=models.Q(without_tenant=False) | models.Q(tenant_ids=[]),
+                violation_error_message=_("Choose tenants or tasks without tenant, not both."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.engine.name}/{self.topic} → {self.unit}"
+
+    def clean(self) -> None:
+        """Normalise lists, so that equal filters are equal rows, and refuse a retry plan that nobody can read."""
+        super().clean()
+        self.definition_keys = sorted(set(self.definition_keys or []))
+        self.tenant_ids = sorted(set(self.tenant_ids or []))
+        if self.retry_plan:
+            try:
+                plans.parse(self.retry_plan)
+            except plans.InvalidPlan as error:
+                raise ValidationError({"retry_plan": error.reason}) from error
+
+    @property
+    def lock_duration(self) -> timedelta:
+        """How long a fetch locks a task."""
+        return timedelta(seconds=self.lock_seconds)
+
+    @property
+    def longest_run(self) -> timedelta:
+        """How long the unit may run before it is cancelled."""
+        return timedelta(seconds=self.longest_run_seconds)

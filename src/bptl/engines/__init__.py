@@ -1,0 +1,1 @@
+"""Left bank: the engines, each in its own words, behind one protocol."""

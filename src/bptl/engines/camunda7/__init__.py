@@ -1,0 +1,1 @@
+"""Camunda 7, Operaton and CIB seven over their common REST API."""

@@ -1,0 +1,1 @@
+"""Ground: http, json, log and clock; knows nothing of BPTL."""

@@ -1,0 +1,16 @@
+"""JSON as PostgreSQL stores it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+# An unescaped \u0000: an even number of backslashes before it. jsonb cannot hold that character.
+_NULL_CHARACTER = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def storable(value: Any) -> str:
+    """JSON text that jsonb takes: the null character, which it refuses, becomes U+FFFD. Raises ValueError for NaN."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return _NULL_CHARACTER.sub(r"\1\\ufffd", text) if "\\u0000" in text else text

@@ -1,0 +1,119 @@
+"""What a person does to a task: recorded with who and why, refused where the lifecycle refuses it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from bptl.connections import engines
+from bptl.engines.base import Engine
+from bptl.engines.variables import encode_all
+from bptl.lib.json import storable
+from bptl.tasks import leases, sql
+from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Outcome, Status, TransitionRefused, allowed
+from bptl.tasks.models import Event, Lease, Task
+from bptl.tasks.wake import wake
+
+
+class ActionRefused(Exception):
+    """What was asked makes no sense for the task as it is now; ``reason`` says what would."""
+
+    def __init__(self, task_id: int, reason: str) -> None:
+        self.task_id = task_id
+        self.reason = reason
+        super().__init__(f"task {task_id}: {reason}")
+
+
+def retry(task_id: int, *, actor: str, reason: str) -> None:
+    """Let the engine offer a failed task once more: the next lease runs its unit again.
+
+    Raises ActionRefused unless the task is delivered (failed), EngineError when the engine does not do it.
+    """
+    task = Task.objects.select_related("engine").get(id=task_id)
+    if (task.status, task.outcome) != (Status.DELIVERED, Outcome.FAILED):
+        raise ActionRefused(task_id, f"only a failed task is tried again, this one is {_where(task)}")
+    _engine(task).set_retries(task.external_id, 1)
+    _note(task, "task.retried", actor=actor, reason=reason)
+
+
+_DELIVER_AGAIN = f"""
+UPDATE tasks_task SET parked = false, reporter_id = NULL, report_refusals = 0, next_report_at = now(),
+    look_at = CASE WHEN lease_id IS NULL THEN now() END, changed_at = now()
+WHERE id = %s AND status = '{Status.PERFORMED}' AND (parked OR lease_id IS NULL)
+RETURNING lease_id
+"""
+
+
+def deliver_again(task_id: int, *, actor: str, reason: str) -> None:
+    """Report a stored outcome again; the work is not repeated. Under its live lease, else under the next one.
+
+    Raises ActionRefused unless the task is performed and nobody is reporting it.
+    """
+    task = Task.objects.select_related("engine").get(id=task_id)
+    rows = sql.query(_DELIVER_AGAIN, [task_id])
+    if not rows:
+        raise ActionRefused(
+            task_id, f"only a parked or lease-less result is delivered again, this task is {_where(task)}"
+        )
+    _note(task, "task.delivered_again", actor=actor, reason=reason)
+    if rows[0].lease_id is None:
+        _engine(task).set_retries(task.external_id, 1)
+    wake()
+
+
+_COMPLETE = f"""
+UPDATE tasks_task SET status = '{MOVES[Move.COMPLETE_BY_HAND].target}', outcome = '{Outcome.COMPLETED}',
+    outcome_id = %s, result = %s::jsonb, by_hand = true, reporter_id = NULL, report_tries = 0, report_refusals = 0,
+    report_error = '', next_report_at = now(), look_at = NULL, assumed = false, parked = false, changed_at = now()
+WHERE id = %s AND status = %s AND outcome = %s
+RETURNING id
+"""
+
+
+def complete_by_hand(task_id: int, variables: Mapping[str, Any], *, actor: str, reason: str) -> None:
+    """Say that the work of a task is done, with these variables (Python values); its unit is not run again.
+
+    Reported under the last lease while the engine allows it, else under the next one. Raises TransitionRefused where
+    the lifecycle does not allow it, UnsendableValue for a variable that no engine takes.
+    """
+    wire = {name: variable.to_json() for name, variable in encode_all(variables).items()}
+    task = Task.objects.get(id=task_id)
+    move = Move.COMPLETE_BY_HAND
+    rows = (
+        sql.query(_COMPLETE, [uuid.uuid4(), storable({"variables": wire}), task_id, task.status, task.outcome])
+        if allowed(move, Status(task.status), Outcome(task.outcome))
+        else []
+    )
+    if not rows:
+        raise TransitionRefused(move, task_id=task_id, status=task.status, outcome=task.outcome)
+    _note(task, "task.completed_by_hand", actor=actor, reason=reason, variables=sorted(variables))
+    wake()
+
+
+def hand_back(task_id: int, *, actor: str, reason: str) -> None:
+    """End our lease on a queued or running task and let the engine offer it again; a running unit is cancelled.
+
+    Raises TransitionRefused when it is neither.
+    """
+    task = Task.objects.select_related("engine").get(id=task_id)
+    lease = Lease.objects.filter(task=task, ended_at=None).first()
+    if lease is None or not allowed(Move.RETURN, Status(task.status), Outcome(task.outcome)):
+        raise TransitionRefused(Move.RETURN, task_id=task_id, status=task.status, outcome=task.outcome)
+    if not leases.end([lease.id], how=LeaseEnd.GIVEN_BACK, reason=f"{actor}: {reason}"):
+        task.refresh_from_db()
+        raise TransitionRefused(Move.RETURN, task_id=task_id, status=task.status, outcome=task.outcome)
+    _note(task, "task.handed_back", actor=actor, reason=reason)
+    leases.give_back(task.external_id, worker_id=lease.worker_id, engine=_engine(task))
+
+
+def _engine(task: Task) -> Engine:
+    return engines.client(task.engine)
+
+
+def _where(task: Task) -> str:
+    return f"{task.status} ({task.outcome})" if task.outcome else task.status
+
+
+def _note(task: Task, name: str, *, actor: str, reason: str, **detail: Any) -> None:
+    Event.objects.create(task=task, lease_id=task.lease_id, name=name, actor=actor, detail={"reason": reason, **detail})

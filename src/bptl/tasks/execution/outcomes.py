@@ -1,0 +1,109 @@
+"""How a run ended, and its storing: committed before anything is reported (design, rule 2)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from bptl.lib.json import storable
+from bptl.lib.log import get_logger
+from bptl.tasks import sql
+from bptl.tasks.lifecycle import MOVES, Move, Outcome
+from bptl.tasks.retries import Retry
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The outcome of one run with what will be reported: JSON that rows keep.
+
+    completed: ``variables`` (wire form). failed: ``message``, ``details``, ``retries``, ``wait_ms``.
+    thrown: ``code``, ``message``, ``variables``.
+    """
+
+    outcome: Outcome
+    result: Mapping[str, Any]
+
+    @classmethod
+    def completed(cls, variables: Mapping[str, Any]) -> Ending:
+        """The work is done; ``variables`` in wire form."""
+        return cls(Outcome.COMPLETED, {"variables": dict(variables)})
+
+    @classmethod
+    def failed(cls, message: str, details: str, retry: Retry) -> Ending:
+        """The work failed; ``retry`` says whether and when again."""
+        wait_ms = int(retry.wait / timedelta(milliseconds=1))
+        return cls(Outcome.FAILED, {"message": message, "details": details, "retries": retry.left, "wait_ms": wait_ms})
+
+    @classmethod
+    def thrown(cls, code: str, message: str, variables: Mapping[str, Any]) -> Ending:
+        """A BPMN error."""
+        return cls(Outcome.THROWN, {"code": code, "message": message, "variables": dict(variables)})
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """What the lease's row remembers of a run that did not complete."""
+        if self.outcome is Outcome.COMPLETED:
+            return None
+        return {key: value for key, value in self.result.items() if key != "variables"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One ended run: its task, its lease, its ending."""
+
+    task_id: int
+    lease_id: uuid.UUID
+    ending: Ending
+
+
+_RULE = MOVES[Move.PERFORM]
+
+_STORE = f"""
+WITH incoming AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb)
+        AS x(task_id bigint, lease_id uuid, outcome text, result jsonb, error jsonb)
+), stored AS (
+    UPDATE tasks_task t SET status = '{_RULE.target}', outcome = i.outcome, outcome_id = i.lease_id,
+        result = i.result, reporter_id = %s, report_tries = 1, report_refusals = 0, report_error = '',
+        next_report_at = now() + interval '1 minute', changed_at = now()
+    FROM incoming i
+    WHERE t.id = i.task_id AND t.lease_id = i.lease_id AND t.status = '{_RULE.statuses[0]}'
+    RETURNING t.lease_id
+), marked AS (
+    UPDATE tasks_lease l SET performed_at = now(), outcome = i.outcome, error = i.error
+    FROM incoming i JOIN stored s USING (lease_id) WHERE l.id = s.lease_id
+    RETURNING l.id
+)
+SELECT id FROM marked
+"""
+# report_tries = 1: the statement that stores the outcome also says that its first report has begun. next_report_at is
+# pushed while that report is under way; the reporter sets it again when it knows more.
+
+
+def store(process_id: uuid.UUID, endings: Sequence[Ended]) -> set[uuid.UUID]:
+    """Commit a group of outcomes and name this process their reporter. Answers the leases whose outcome was taken.
+
+    An outcome whose lease has ended is refused here and never reported: somebody else may hold the task.
+    """
+    if not endings:
+        return set()
+    rows = [
+        {
+            "task_id": ended.task_id,
+            "lease_id": str(ended.lease_id),
+            "outcome": ended.ending.outcome,
+            "result": ended.ending.result,
+            "error": ended.ending.error,
+        }
+        for ended in endings
+    ]
+    taken = {row.id for row in sql.query(_STORE, [storable(rows), process_id])}
+    for ended in endings:
+        if ended.lease_id not in taken:
+            log.warning("outcome.refused", task_id=ended.task_id, lease=str(ended.lease_id))
+    return taken

@@ -1,0 +1,149 @@
+"""One run of one unit: variables in, an ending out. No row is touched here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from bptl.connections import engines
+from bptl.connections.models import Mapping
+from bptl.engines.base import Engine
+from bptl.engines.variables import (
+    UnreadableVariable,
+    UnsendableValue,
+    Variable,
+    decode_all,
+    encode_all,
+)
+from bptl.lib.log import get_logger
+from bptl.tasks.execution.claim import Claim
+from bptl.tasks.execution.faults import details_of, message_of
+from bptl.tasks.execution.outcomes import Ending
+from bptl.tasks.execution.work import Cancellation, RunningWork
+from bptl.tasks.retries import NO_RETRY, Plan, Retry, next_retry, plan_of
+from bptl.work_units.contract import BusinessError, LeaseEnded, NeverAgain, TaskFacts, TryAgain, WorkUnit
+from bptl.work_units.registry import UnknownUnit, load
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A claim with what is needed to run it."""
+
+    claim: Claim
+    engine_name: str
+    engine: Engine
+    unit: WorkUnit
+    mapping: Mapping
+
+    @property
+    def longest_run(self) -> timedelta:
+        """After this the unit is cancelled."""
+        return self.mapping.longest_run
+
+    @property
+    def plan(self) -> Plan:
+        """The retry plan that applies."""
+        return plan_of(
+            mapping=self.mapping.retry_plan,
+            extension_properties=self.claim.extension_properties,
+            unit=self.unit.retry_plan,
+        )
+
+
+class Unassignable(Exception):
+    """A claimed task that nothing can be done with now: its mapping is gone or names no unit. It is given back."""
+
+    def __init__(self, claim: Claim, reason: str) -> None:
+        self.claim = claim
+        self.reason = reason
+        super().__init__(f"task {claim.task_id}: {reason}")
+
+
+def assign(claim: Claim, mappings: MappingOf[int, Mapping]) -> Assignment:
+    """Find what a claim needs; ``mappings`` by id. Raises Unassignable."""
+    mapping = mappings.get(claim.mapping_id) if claim.mapping_id is not None else None
+    if mapping is None:
+        raise Unassignable(claim, f"the mapping of topic {claim.topic!r} was deleted")
+    try:
+        unit = load().get(mapping.unit)
+    except UnknownUnit as error:
+        raise Unassignable(claim, str(error)) from error
+    return Assignment(claim, mapping.engine.name, engines.client(mapping.engine), unit, mapping)
+
+
+def run(assignment: Assignment, cancellation: Cancellation) -> Ending | None:
+    """Run the unit to its end. None when the lease ended meanwhile: there is nothing to report any more.
+
+    Never raises for a fault of the unit, its variables or its services; the ending says it.
+    """
+    claim = assignment.claim
+    facts = TaskFacts(
+        task_id=claim.task_id,
+        engine=assignment.engine_name,
+        topic=claim.topic,
+        external_id=claim.external_id,
+        process_instance_id=claim.process_instance_id,
+        process_definition_key=claim.process_definition_key,
+        activity_id=claim.activity_id,
+        business_key=claim.business_key,
+        tenant_id=claim.tenant_id,
+        attempt=claim.attempt,
+    )
+    work = RunningWork(facts, cancellation=cancellation, engine=assignment.engine)
+    try:
+        values = decode_all(
+            {name: Variable.from_json(data) for name, data in claim.variables.items()},
+            load_file=lambda name: assignment.engine.file(
+                name, process_instance_id=claim.process_instance_id, execution_id=claim.execution_id or None
+            ),
+        )
+        answer = assignment.unit.run(work, values)
+        return Ending.completed(_wire(answer))
+    except LeaseEnded:
+        return None
+    except BusinessError as error:
+        return _thrown(assignment, error)
+    except TryAgain as error:
+        return _failed(assignment, error, delay=error.delay)
+    except (NeverAgain, UnreadableVariable, UnsendableValue) as error:
+        return _failed(assignment, error, again=False)
+    except Exception as error:
+        # The border of foreign code: whatever it raises becomes a failure that the engine and the row tell.
+        work.log.exception("unit.failed_unexpectedly", unit=assignment.unit.name)
+        return _failed(assignment, error)
+
+
+def ran_too_long(assignment: Assignment) -> Ending:
+    """The ending of a run that passed its longest time."""
+    seconds = assignment.mapping.longest_run_seconds
+    retry = next_retry(assignment.plan.waits, engine_retries=assignment.claim.engine_retries)
+    return Ending.failed(
+        f"ran too long: {assignment.unit.name} was cancelled after {seconds} s, the longest run of its mapping",
+        "Raise the longest run of the mapping, or find out what the unit waited for.",
+        retry,
+    )
+
+
+def _wire(values: MappingOf[str, Any]) -> dict[str, Any]:
+    return {name: variable.to_json() for name, variable in encode_all(values).items()}
+
+
+def _failed(assignment: Assignment, error: Exception, *, delay: timedelta | None = None, again: bool = True) -> Ending:
+    plan = assignment.plan
+    retry: Retry = NO_RETRY
+    if again:
+        retry = next_retry(plan.waits, engine_retries=assignment.claim.engine_retries, delay=delay)
+    return Ending.failed(message_of(error), details_of(error, note=plan.fault), retry)
+
+
+def _thrown(assignment: Assignment, error: BusinessError) -> Ending:
+    try:
+        return Ending.thrown(
+            error.code, message_of(error) if not error.message else error.message, _wire(error.variables)
+        )
+    except UnsendableValue as fault:
+        return _failed(assignment, fault, again=False)

@@ -1,0 +1,170 @@
+"""What a running unit is given: facts, a log, cancellation, and the processes of its own engine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+
+from bptl.engines.base import Engine, InvalidRequest, NotAuthorized, NotFound
+from bptl.engines.variables import Variable, decode_all, encode
+from bptl.lib.log import get_logger
+from bptl.work_units.contract import LeaseEnded, NeverAgain, ProcessNotFound, TaskFacts
+
+
+class Cancellation:
+    """Says once, from any thread, that a run has lost its right to go on, and why."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.reason = ""
+
+    def cancel(self, reason: str) -> None:
+        """Tell the work to stop; the first reason stays."""
+        if not self._event.is_set():
+            self.reason = reason
+            self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was said."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most ``seconds`` for it; True when it was said."""
+        return self._event.wait(seconds)
+
+    def check(self) -> None:
+        """Raise LeaseEnded when it was said."""
+        if self._event.is_set():
+            raise LeaseEnded(self.reason)
+
+
+class RunningWork:
+    """The ``work`` of one run."""
+
+    def __init__(self, task: TaskFacts, *, cancellation: Cancellation, engine: Engine) -> None:
+        self._task = task
+        self._cancellation = cancellation
+        self._processes = EngineProcesses(engine, own_instance=task.process_instance_id, cancellation=cancellation)
+        self._log = get_logger(
+            "bptl.work_unit",
+            task_id=task.task_id,
+            topic=task.topic,
+            engine=task.engine,
+            process_instance=task.process_instance_id,
+        )
+
+    @property
+    def task(self) -> TaskFacts:
+        """Facts of the task."""
+        return self._task
+
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger:
+        """A logger with the task's context bound."""
+        return self._log
+
+    @property
+    def cancelled(self) -> bool:
+        """True once our lease has ended."""
+        return self._cancellation.cancelled
+
+    @property
+    def processes(self) -> EngineProcesses:
+        """Processes at the task's own engine."""
+        return self._processes
+
+    def sleep(self, seconds: float) -> None:
+        """Wait ``seconds``, but raise LeaseEnded as soon as the work is cancelled."""
+        self._cancellation.wait(seconds)
+        self._cancellation.check()
+
+
+class EngineProcesses:
+    """The contract's Processes on a live engine. Values that came from the engine go back in the type they had."""
+
+    def __init__(self, engine: Engine, *, own_instance: str, cancellation: Cancellation) -> None:
+        self._engine = engine
+        self._own_instance = own_instance
+        self._cancellation = cancellation
+        # Lists and objects lose their engine type when they are decoded (an ArrayList becomes a list): handed on
+        # unchanged, they are sent as they came.
+        self._as_read: dict[int, tuple[Any, Variable]] = {}
+
+    def start(
+        self,
+        *,
+        key: str | None = None,
+        version: int | None = None,
+        business_key: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Start an instance; answers its id."""
+        wire = self._encode(variables)
+        with self._translated(key=key or "", version=version):
+            if version is None:
+                return self._engine.start(key=key, business_key=business_key, variables=wire).id
+            found = self._engine.definitions(key=key, version=version)
+            if len(found) != 1:
+                raise ProcessNotFound(key=key or "", version=version)
+            self._cancellation.check()
+            return self._engine.start(definition_id=found[0].id, business_key=business_key, variables=wire).id
+
+    def correlate(
+        self, message: str, *, process_instance_id: str | None = None, variables: Mapping[str, Any] | None = None
+    ) -> None:
+        """Deliver a message to the one execution waiting for it."""
+        wire = self._encode(variables)
+        with self._translated(instance=process_instance_id or ""):
+            self._engine.correlate(message, process_instance_id=process_instance_id, variables=wire)
+
+    def signal(self, name: str, *, variables: Mapping[str, Any] | None = None) -> None:
+        """Broadcast a signal."""
+        wire = self._encode(variables)
+        with self._translated():
+            self._engine.signal(name, variables=wire)
+
+    def variables(
+        self, process_instance_id: str | None = None, names: Sequence[str] | None = None
+    ) -> Mapping[str, Any]:
+        """Variables of an instance, the task's own when none is named."""
+        instance = process_instance_id or self._own_instance
+        with self._translated(instance=instance):
+            found = self._engine.variables(instance, names)
+        values = decode_all(found, load_file=lambda name: self._engine.file(name, process_instance_id=instance))
+        for name, value in values.items():
+            if isinstance(value, dict | list):
+                self._as_read[id(value)] = (value, found[name])
+        return values
+
+    def set_variables(self, variables: Mapping[str, Any], *, process_instance_id: str | None = None) -> None:
+        """Set variables of an instance, the task's own when none is named."""
+        wire = self._encode(variables)
+        instance = process_instance_id or self._own_instance
+        with self._translated(instance=instance):
+            self._engine.set_variables(instance, wire)
+
+    def _encode(self, variables: Mapping[str, Any] | None) -> dict[str, Variable]:
+        wire = {}
+        for name, value in (variables or {}).items():
+            read = self._as_read.get(id(value))
+            wire[name] = read[1] if read is not None and read[0] == value else encode(value)
+        return wire
+
+    @contextmanager
+    def _translated(self, *, key: str = "", version: int | None = None, instance: str = "") -> Iterator[None]:
+        """Check the lease first; say in the contract's words what will not get better by repeating."""
+        self._cancellation.check()
+        try:
+            yield
+        except NotFound as error:
+            raise ProcessNotFound(key=key, version=version, process_instance_id=instance) from error
+        except NotAuthorized as error:
+            missing = f" (missing: {', '.join(error.missing)})" if error.missing else ""
+            raise NeverAgain(f"the engine does not allow it{missing}: {error}") from error
+        except InvalidRequest as error:
+            raise NeverAgain(f"the engine cannot read it: {error}") from error

@@ -1,0 +1,108 @@
+"""Fetches: announced before they are sent, closed when they are answered."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models.functions import Now
+
+from bptl.tasks import sql
+from bptl.tasks.models import Fetch
+
+WORKER_ID_PREFIX = "bptl-"
+
+GHOST_MARGIN = timedelta(seconds=10)
+"""How long after the end of a long poll its request may still lock something (design, rule 10)."""
+
+MILLISECOND = timedelta(milliseconds=1)
+
+FETCH_LIMIT = 100
+"""Most tasks in one answer: keeps answers and statements of a bounded size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A fetch that is committed and may be sent. ``number`` counts all fetches; it may ask for ``max_tasks``."""
+
+    number: int
+    worker_id: str
+    engine_id: int
+    process_id: uuid.UUID
+    max_tasks: int
+    started_at: datetime
+
+
+_ANNOUNCE = """
+WITH fleet AS (
+    SELECT coalesce(sum(places), 0) AS places FROM tasks_process
+    WHERE kind = 'work' AND stopped_at IS NULL AND NOT draining AND heartbeat_at > now() - interval '15 seconds'
+), held AS (
+    SELECT (SELECT count(*) FROM tasks_task WHERE status = 'queued')
+         + (SELECT count(*) FROM tasks_task WHERE status = 'running') AS tasks
+), pace AS (
+    SELECT count(*) AS tasks FROM tasks_lease WHERE performed_at > now() - interval '1 second'
+), room AS (
+    SELECT least(places + pace.tasks, 4 * places) - held.tasks AS tasks FROM fleet, held, pace
+)
+INSERT INTO tasks_fetch (worker_id, engine_id, process_id, topics, max_tasks, wait_ms, lock_ms, started_at, closed_as)
+SELECT %s, %s, process.id, %s, least(greatest(room.tasks / %s, 1), %s), %s, %s, now(), ''
+FROM room, tasks_process AS process
+WHERE room.tasks > 0 AND process.id = %s AND process.stopped_at IS NULL AND NOT process.draining
+RETURNING id, max_tasks, started_at
+"""
+# What the fleet finished in the last second is what it starts in the next. A lock is at least 10 s, so one second of
+# work always starts within a tenth of it (design, rule 5).
+
+
+def announce(
+    engine_id: int,
+    *,
+    process_id: uuid.UUID,
+    topics: Sequence[str],
+    wait: timedelta,
+    shortest_lock: timedelta,
+    shares: int,
+) -> Announced | None:
+    """Commit a worker id of its own with the number of tasks that can start soon; None when there is no room.
+
+    A process that was declared dead or drains gets None too. ``shares`` is the number of filter groups that are polled
+    now: they divide the room, each gets at least one.
+    """
+    worker_id = f"{WORKER_ID_PREFIX}{uuid.uuid4()}"
+    rows = sql.query(
+        _ANNOUNCE,
+        [
+            worker_id,
+            engine_id,
+            list(topics),
+            max(1, shares),
+            FETCH_LIMIT,
+            wait // MILLISECOND,
+            shortest_lock // MILLISECOND,
+            process_id,
+        ],
+    )
+    if not rows:
+        return None
+    (row,) = rows
+    return Announced(row.id, worker_id, engine_id, process_id, row.max_tasks, row.started_at)
+
+
+def never_sent(fetch: Announced) -> None:
+    """Close a fetch whose request certainly never left: nothing can be locked for it."""
+    Fetch.objects.filter(id=fetch.number, closed_at=None).update(closed_at=Now(), closed_as=Fetch.End.NEVER_SENT)
+
+
+_ABANDON = """
+UPDATE tasks_fetch
+SET closed_at = now(), closed_as = %s, watch_until = started_at + wait_ms * interval '1 ms' + %s
+WHERE id = %s AND closed_at IS NULL
+"""
+
+
+def abandon(fetch: Announced) -> None:
+    """Close a fetch whose answer never came: it may still lock tasks for a worker id that nobody serves; watch it."""
+    sql.query(_ABANDON, [Fetch.End.ABANDONED, GHOST_MARGIN, fetch.number])

@@ -1,0 +1,136 @@
+"""Leases that a process holds: kept alive at a third of their length, ended when lost, given back when unwanted."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bptl.engines.base import Engine, EngineError, EngineUnavailable, LockRefused, NotFound
+from bptl.lib.log import get_logger
+from bptl.tasks import sql
+from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Status
+
+log = get_logger(__name__)
+
+GIVE_BACK = timedelta(milliseconds=1)
+"""Giving back is extending by this: the engine checks that the lock is ours, which unlock does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A live lease as its holder sees it. ``left_ms`` remains of the lock at ``as_of``, by PostgreSQL's clock."""
+
+    lease_id: uuid.UUID
+    task_id: int
+    engine_id: int
+    external_id: str
+    worker_id: str
+    status: str
+    lock_ms: int
+    left_ms: float
+    as_of: datetime
+
+
+_HELD = """
+SELECT l.id AS lease_id, t.id AS task_id, t.engine_id, t.external_id, l.worker_id, t.status, l.lock_ms,
+    (extract(epoch FROM l.locked_until - now()) * 1000)::float8 AS left_ms, now() AS as_of
+FROM tasks_lease l JOIN tasks_task t ON t.id = l.task_id
+WHERE l.holder_id = %s AND l.ended_at IS NULL AND NOT t.parked
+"""
+
+
+def held_by(process_id: uuid.UUID) -> list[Held]:
+    """The live leases of a process whose locks must be kept (a parked one is not extended)."""
+    return [Held(*row) for row in sql.query(_HELD, [process_id])]
+
+
+def extend(external_id: str, *, worker_id: str, lock_ms: int, engine: Engine) -> LeaseEnd | None:
+    """Extend one lock to its full length from now. None when that worked; else why the lease has ended.
+
+    Raises EngineError when the engine gave no usable answer: try again while the lock lasts.
+    """
+    try:
+        engine.extend(external_id, worker_id=worker_id, duration=timedelta(milliseconds=lock_ms))
+    except NotFound:
+        return LeaseEnd.LOST
+    except LockRefused:
+        # Suspended instances refuse too; only the engine's own word about the holder ends the lease here.
+        try:
+            task = engine.get(external_id)
+        except NotFound:
+            return LeaseEnd.LOST
+        if task.worker_id != worker_id:
+            return LeaseEnd.REFUSED
+        raise
+    return None
+
+
+_EXTENDED = """
+UPDATE tasks_lease l SET locked_until = greatest(locked_until, i.until), extensions = extensions + 1
+FROM unnest(%s::uuid[], %s::timestamptz[]) AS i(id, until)
+WHERE l.id = i.id AND l.ended_at IS NULL
+"""
+
+
+def extended(leases: Sequence[tuple[uuid.UUID, datetime]]) -> None:
+    """Note until when locks last at least: the time before the request, by PostgreSQL's clock, plus the lock."""
+    if leases:
+        sql.query(_EXTENDED, [[str(lease_id) for lease_id, _ in leases], [until for _, until in leases]])
+
+
+_RETURN = MOVES[Move.RETURN]
+_HELD_STATUSES = ", ".join(f"'{status}'" for status in _RETURN.statuses)
+
+_END = f"""
+WITH seen AS (
+    SELECT t.id, l.id AS lease FROM tasks_lease l JOIN tasks_task t ON t.id = l.task_id
+    WHERE l.id = ANY(%s::uuid[]) AND l.ended_at IS NULL AND t.lease_id = l.id
+    ORDER BY t.id FOR UPDATE OF t
+), moved AS (
+    UPDATE tasks_task t SET
+        status = CASE WHEN t.status IN ({_HELD_STATUSES}) THEN
+            CASE WHEN %s THEN '{Status.LOST}' ELSE '{_RETURN.target}' END ELSE t.status END,
+        lease_id = NULL, reporter_id = NULL, next_report_at = NULL, look_at = now() + %s, changed_at = now()
+    FROM seen WHERE t.id = seen.id AND t.lease_id = seen.lease
+    RETURNING t.id, seen.lease
+), ended AS (
+    UPDATE tasks_lease l SET ended_at = now(), ended_as = %s FROM moved WHERE l.id = moved.lease
+)
+INSERT INTO tasks_event (task_id, lease_id, name, actor, detail)
+SELECT id, lease, 'lease.ended', '', jsonb_build_object('as', %s::text, 'reason', %s::text) FROM moved
+RETURNING task_id
+"""
+
+LOOK_SOON = timedelta(seconds=5)
+
+
+def end(lease_ids: Sequence[uuid.UUID], *, how: LeaseEnd, reason: str) -> int:
+    """End live leases that have no report: queued and running tasks become *returned* (*lost* when the engine no longer
+    knows them), a stored outcome stays for the next lease. Answers how many were still live.
+
+    A 404 moves no task that has an outcome (design, rule 1); the sweep asks the engine about all of them soon.
+    """
+    if not lease_ids:
+        return 0
+    ids = [str(lease_id) for lease_id in lease_ids]
+    rows = sql.query(_END, [ids, how is LeaseEnd.LOST, LOOK_SOON, how, how, reason])
+    if rows:
+        log.warning("leases.ended", ended_as=how, reason=reason, tasks=[row.task_id for row in rows])
+    return len(rows)
+
+
+def give_back(external_id: str, *, worker_id: str, engine: Engine) -> bool:
+    """Let another fetch take it at once. False when the engine gave no answer: then the lock runs out by itself."""
+    try:
+        engine.extend(external_id, worker_id=worker_id, duration=GIVE_BACK)
+    except (NotFound, LockRefused):
+        return True
+    except EngineUnavailable as error:
+        log.warning("lease.not_given_back", external_id=external_id, error=str(error))
+        return False
+    except EngineError as error:
+        log.error("lease.not_given_back", external_id=external_id, error=str(error))
+        return False
+    return True

@@ -1,0 +1,293 @@
+"""Rows of the heart: a task per external task and engine, a lease per lock, an event for what is off the happy path.
+
+Rows move only in the guarded statements of intake, execution, delivery, upkeep and actions. What must never be is
+refused by the database: check constraints from the lifecycle, one live lease per task.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from bptl.connections.models import Engine, Mapping
+from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, outcomes_of
+
+DEAD_AFTER = timedelta(seconds=15)
+"""A process without a heartbeat for this long is dead."""
+
+
+class ProcessKind(models.TextChoices):
+    """What an operating-system process of ours does."""
+
+    POLL = "poll", _("long-polling worker")
+    WORK = "work", _("worker")
+    BEAT = "beat", _("beat")
+
+
+class Process(models.Model):
+    """A process of ours and its heartbeat, by PostgreSQL's clock (every 5 s, dead after 15 s)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(_("kind"), max_length=4, choices=ProcessKind.choices)
+    host = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveIntegerField(_("process number"))
+    places = models.PositiveIntegerField(_("places"), default=0)
+    draining = models.BooleanField(_("draining"), default=False)
+    started_at = models.DateTimeField(_("started at"), db_default=Now())
+    heartbeat_at = models.DateTimeField(_("heartbeat at"), db_default=Now())
+    steady_since = models.DateTimeField(_("heartbeat without a gap since"), db_default=Now())
+    stopped_at = models.DateTimeField(_("stopped at"), null=True)
+    died = models.BooleanField(_("died"), default=False)
+
+    class Meta:
+        verbose_name = _("process")
+        verbose_name_plural = _("processes")
+        indexes = [
+            models.Index(name="process_alive", fields=["kind"], condition=Q(stopped_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.host}:{self.pid}"
+
+
+class PollLeadership(models.Model):
+    """Who polls one filter group of an engine: expires after 10 s, renewed every 3 s. It saves requests, no more."""
+
+    engine = models.ForeignKey(Engine, on_delete=models.CASCADE, related_name="+")
+    ordinal = models.PositiveSmallIntegerField(_("filter group"))
+    process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField(_("expires at"))
+
+    class Meta:
+        verbose_name = _("poll leadership")
+        verbose_name_plural = _("poll leaderships")
+        constraints = [models.UniqueConstraint(name="leadership_one_per_group", fields=["engine", "ordinal"])]
+
+    def __str__(self) -> str:
+        return f"{self.engine} #{self.ordinal}"
+
+
+class Fetch(models.Model):
+    """One fetch request: its own worker id, committed before it is sent; ``id`` is the sequence number."""
+
+    class End(models.TextChoices):
+        """How it was closed; the answer of a closed fetch is never recorded."""
+
+        ANSWERED = "answered", _("answered")
+        NEVER_SENT = "never_sent", _("never sent")
+        ABANDONED = "abandoned", _("no answer")
+        COLLECTED = "collected", _("its process died")
+
+    worker_id = models.CharField(_("worker id"), max_length=64, unique=True)
+    engine = models.ForeignKey(Engine, on_delete=models.CASCADE, related_name="+")
+    process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="+")
+    topics = ArrayField(models.CharField(max_length=255), verbose_name=_("topics"))
+    max_tasks = models.PositiveIntegerField(_("at most"))
+    wait_ms = models.PositiveIntegerField(_("wait (ms)"))
+    lock_ms = models.PositiveIntegerField(_("shortest lock (ms)"))
+    started_at = models.DateTimeField(_("started at"), db_default=Now())
+    closed_at = models.DateTimeField(_("closed at"), null=True)
+    closed_as = models.CharField(_("closed as"), max_length=10, choices=End.choices, blank=True)
+    watch_until = models.DateTimeField(
+        _("watch for ghosts until"),
+        null=True,
+        help_text=_("While set, the engine is asked whether this worker id holds tasks, and they are freed."),
+    )
+
+    class Meta:
+        verbose_name = _("fetch")
+        verbose_name_plural = _("fetches")
+        indexes = [
+            models.Index(name="fetch_open", fields=["process"], condition=Q(closed_at=None)),
+            models.Index(name="fetch_watched", fields=["watch_until"], condition=~Q(watch_until=None)),
+            models.Index(name="fetch_by_age", fields=["started_at"]),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="fetch_closed_says_how",
+                condition=Q(closed_at=None, closed_as="") | (Q(closed_at__isnull=False) & ~Q(closed_as="")),
+            ),
+            models.CheckConstraint(
+                name="fetch_watched_is_closed", condition=Q(watch_until=None) | Q(closed_at__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.worker_id
+
+
+def _lifecycle_allows() -> Q:
+    allowed = Q(pk__in=[])
+    for status in Status:
+        allowed |= Q(status=status.value, outcome__in=[outcome.value for outcome in outcomes_of(status)])
+    return allowed
+
+
+class Task(models.Model):
+    """Our record of one external task of an engine."""
+
+    engine = models.ForeignKey(Engine, verbose_name=_("engine"), on_delete=models.PROTECT, related_name="tasks")
+    external_id = models.CharField(_("external task"), max_length=64)
+    topic = models.CharField(_("topic"), max_length=255)
+    mapping = models.ForeignKey(
+        Mapping,
+        verbose_name=_("mapping"),
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="tasks",
+        db_constraint=False,  # a fetch may be under way while its mapping is deleted: its tasks are given back
+    )
+    status = models.CharField(_("status"), max_length=9, choices=[(s.value, s.value) for s in Status])
+    outcome = models.CharField(
+        _("outcome"), max_length=9, blank=True, default="", choices=[(o.value, o.value) for o in Outcome if o.value]
+    )
+    outcome_id = models.UUIDField(
+        _("outcome id"), null=True, help_text=_("The lease that produced the outcome; a fresh id when a person did.")
+    )
+    result = models.JSONField(
+        _("result"), null=True, help_text=_("What is reported: variables, or message, details, retries, wait_ms, code.")
+    )
+    by_hand = models.BooleanField(_("completed by hand"), default=False)
+    lease_id = models.UUIDField(_("live lease"), null=True)
+    last_lease_id = models.UUIDField(_("last lease"))
+    attempts = models.PositiveIntegerField(_("leases"), default=1)
+    priority = models.BigIntegerField(_("priority"), default=0)
+    variables = models.JSONField(_("variables"), default=dict)
+    extension_properties = models.JSONField(_("extension properties"), default=dict)
+    engine_retries = models.IntegerField(_("retries at the engine"), null=True)
+    process_instance_id = models.CharField(_("process instance"), max_length=64, blank=True)
+    process_definition_id = models.CharField(_("process definition"), max_length=255, blank=True)
+    process_definition_key = models.CharField(_("process definition key"), max_length=255, blank=True)
+    execution_id = models.CharField(_("execution"), max_length=64, blank=True)
+    activity_id = models.CharField(_("activity"), max_length=255, blank=True)
+    activity_instance_id = models.CharField(_("activity instance"), max_length=255, blank=True)
+    business_key = models.CharField(_("business key"), max_length=255, blank=True)
+    tenant_id = models.CharField(_("tenant"), max_length=200, blank=True)
+    created_at = models.DateTimeField(_("created at the engine"), null=True)
+    recorded_at = models.DateTimeField(_("first seen at"), db_default=Now())
+    changed_at = models.DateTimeField(_("changed at"), db_default=Now())
+    reporter = models.ForeignKey(
+        Process, verbose_name=_("reporter"), on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False
+    )
+    report_tries = models.PositiveIntegerField(_("report tries"), default=0)
+    report_refusals = models.PositiveIntegerField(_("refusals of the report"), default=0)
+    report_error = models.TextField(_("last refusal"), blank=True, default="")
+    next_report_at = models.DateTimeField(_("next report at"), null=True)
+    parked = models.BooleanField(
+        _("parked"), default=False, help_text=_("Work done, engine refuses: a failure without retries was reported.")
+    )
+    assumed = models.BooleanField(
+        _("assumed"), default=False, help_text=_("Delivered as far as we know: the engine no longer knew the task.")
+    )
+    look_at = models.DateTimeField(_("ask the engine at"), null=True)
+
+    class Meta:
+        verbose_name = _("task")
+        verbose_name_plural = _("tasks")
+        constraints = [
+            models.UniqueConstraint(name="task_one_per_external_task", fields=["engine", "external_id"]),
+            models.CheckConstraint(name="task_outcome_fits_status", condition=_lifecycle_allows()),
+            models.CheckConstraint(
+                name="task_held_has_lease", condition=~Q(status__in=["queued", "running"]) | Q(lease_id__isnull=False)
+            ),
+            models.CheckConstraint(
+                name="task_resting_has_no_lease",
+                condition=~Q(status__in=["returned", "lost", "delivered"]) | Q(lease_id=None),
+            ),
+            models.CheckConstraint(
+                name="task_outcome_has_id",
+                condition=Q(outcome="", outcome_id=None, result__isnull=True)
+                | (~Q(outcome="") & Q(outcome_id__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="task_lease_is_last", condition=Q(lease_id=None) | Q(lease_id=F("last_lease_id"))
+            ),
+        ]
+        indexes = [
+            models.Index(F("priority").desc(), F("id"), name="task_queue", condition=Q(status="queued")),
+            models.Index(name="task_running", fields=["id"], condition=Q(status="running")),
+            models.Index(name="task_to_report", fields=["next_report_at"], condition=Q(status="performed")),
+            models.Index(name="task_to_look_at", fields=["look_at"], condition=~Q(look_at=None)),
+            models.Index(name="task_by_status", fields=["status", "outcome", "-id"]),
+            models.Index(name="task_by_topic", fields=["topic", "-id"]),
+            models.Index(name="task_by_instance", fields=["process_instance_id"]),
+            models.Index(name="task_by_business_key", fields=["business_key"], condition=~Q(business_key="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.external_id}"
+
+
+class Lease(models.Model):
+    """Our right to one task for a while. Times of its moves are columns; times are PostgreSQL's."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="leases")
+    number = models.PositiveIntegerField(_("number"), help_text=_("Counts the leases of a task, from 1."))
+    worker_id = models.CharField(_("worker id"), max_length=64)
+    fetch_number = models.BigIntegerField(_("fetch"))
+    holder = models.ForeignKey(Process, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    lock_ms = models.PositiveIntegerField(_("lock (ms)"))
+    locked_until = models.DateTimeField(
+        _("locked at least until"),
+        help_text=_("Reckoned from before the request; the engine's own time is only shown."),
+    )
+    engine_locked_until = models.DateTimeField(_("locked until, says the engine"), null=True)
+    extensions = models.PositiveIntegerField(_("extensions"), default=0)
+    recorded_at = models.DateTimeField(_("recorded at"), db_default=Now())
+    claimed_at = models.DateTimeField(_("claimed at"), null=True)
+    performed_at = models.DateTimeField(_("performed at"), null=True)
+    outcome = models.CharField(
+        _("outcome"), max_length=9, blank=True, default="", choices=[(o.value, o.value) for o in Outcome if o.value]
+    )
+    error = models.JSONField(_("error"), null=True, help_text=_("message, details, code, retries of this attempt"))
+    ended_at = models.DateTimeField(_("ended at"), null=True)
+    ended_as = models.CharField(
+        _("ended as"), max_length=12, blank=True, default="", choices=[(e.value, e.value) for e in LeaseEnd]
+    )
+
+    class Meta:
+        verbose_name = _("lease")
+        verbose_name_plural = _("leases")
+        constraints = [
+            models.UniqueConstraint(name="lease_one_live_per_task", fields=["task"], condition=Q(ended_at=None)),
+            models.UniqueConstraint(name="lease_numbers_count", fields=["task", "number"]),
+            models.CheckConstraint(
+                name="lease_ended_says_how",
+                condition=Q(ended_at=None, ended_as="") | (Q(ended_at__isnull=False) & ~Q(ended_as="")),
+            ),
+        ]
+        indexes = [
+            models.Index(name="lease_live_by_holder", fields=["holder"], condition=Q(ended_at=None)),
+            models.Index(name="lease_by_performed", fields=["performed_at"], condition=~Q(performed_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Event(models.Model):
+    """Something off the happy path, or something that a person did."""
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="events")
+    lease_id = models.UUIDField(_("lease"), null=True)
+    at = models.DateTimeField(_("at"), db_default=Now())
+    name = models.CharField(_("event"), max_length=60)
+    actor = models.CharField(
+        _("by"), max_length=150, blank=True, help_text=_("A person's name; empty for BPTL itself.")
+    )
+    detail = models.JSONField(_("details"), default=dict)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        indexes = [models.Index(name="event_by_task", fields=["task", "id"])]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,42 @@
+"""The one way in which the heart runs its own statements: set-based, guarded, answering rows as named tuples."""
+
+from __future__ import annotations
+
+import json
+from collections import namedtuple
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from django.db import connection
+
+
+@lru_cache(maxsize=256)
+def _row_type(columns: tuple[str, ...]) -> Any:
+    return namedtuple("Row", columns)
+
+
+def query(statement: str, params: Sequence[Any] = ()) -> list[Any]:
+    """Run one statement and read all rows; jsonb arrives as Python values. Raises Django's database errors."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        if cursor.description is None:
+            return []
+        row_type = _row_type(tuple(column.name for column in cursor.description))
+        json_columns = [i for i, column in enumerate(cursor.description) if column.type_code == _JSONB]
+        rows = cursor.fetchall()
+    if not json_columns:
+        return [row_type(*row) for row in rows]
+    return [row_type(*_parsed(row, json_columns)) for row in rows]
+
+
+_JSONB = 3802
+
+
+def _parsed(row: Sequence[Any], json_columns: Sequence[int]) -> list[Any]:
+    # Django registers no loader for jsonb on its connections: the text comes as it is.
+    values = list(row)
+    for index in json_columns:
+        if isinstance(values[index], str | bytes):
+            values[index] = json.loads(values[index])
+    return values

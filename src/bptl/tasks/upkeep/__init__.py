@@ -1,0 +1,1 @@
+"""What keeps the walk going: heartbeats, locks kept alive, and the sweep after whatever died."""

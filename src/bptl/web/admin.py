@@ -1,0 +1,20 @@
+"""What the admin pages show; Django looks for this module."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.utils.translation import gettext_lazy as _
+
+from bptl.accounts.models import User
+from bptl.connections.models import Engine, Mapping
+from bptl.web.admin_engines import EngineAdmin
+from bptl.web.admin_mappings import MappingAdmin
+
+admin.site.site_header = _("Business Process Task Library")
+admin.site.site_title = "BPTL"
+admin.site.index_title = _("Administration")
+
+admin.site.register(User, UserAdmin)
+admin.site.register(Engine, EngineAdmin)
+admin.site.register(Mapping, MappingAdmin)

@@ -1,0 +1,106 @@
+"""Admin pages of mappings. One whose unit is not registered is marked and can still be opened, paused and mended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from bptl.connections.mappings import problems
+from bptl.connections.models import Mapping
+from bptl.work_units import registry
+
+if TYPE_CHECKING:
+    MappingModelForm = forms.ModelForm[Mapping]
+    MappingModelAdmin = admin.ModelAdmin[Mapping]
+else:
+    MappingModelForm = forms.ModelForm
+    MappingModelAdmin = admin.ModelAdmin
+
+
+class MappingForm(MappingModelForm):
+    """A mapping whose unit is chosen from the registered ones."""
+
+    unit = forms.ChoiceField(label=_("work unit"))
+
+    class Meta:
+        model = Mapping
+        fields = "__all__"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        units = registry.load()
+        choices = [("", "---------"), *((unit.name, f"{unit.name} — {unit.summary}") for unit in units)]
+        current = self.instance.unit
+        # What is stored must stay a choice, or a mapping with a broken or old name could not be saved at all.
+        if current and current not in units:
+            choices.append((current, gettext("%(unit)s (broken: not registered)") % {"unit": current}))
+        elif current and current not in units.names():
+            name = units.get(current).name
+            choices.append((current, gettext("%(old)s (old name of %(unit)s)") % {"old": current, "unit": name}))
+        self.fields["unit"] = forms.ChoiceField(label=_("work unit"), choices=choices)
+
+
+class MappingAdmin(MappingModelAdmin):
+    """Which work unit does which topic."""
+
+    form = MappingForm
+    list_display = ("topic", "engine", "unit", "active", "lock_seconds", "longest_run_seconds", "problem_list")
+    list_filter = ("active", "engine")
+    list_select_related = ("engine",)
+    search_fields = ("topic", "unit")
+    readonly_fields = ("problem_list",)
+    actions = ("activate", "deactivate")
+    fieldsets = (
+        (None, {"fields": ("engine", "topic", "unit", "active", "problem_list")}),
+        (_("Work"), {"fields": ("lock_seconds", "longest_run_seconds", "retry_plan", "priority")}),
+        (_("Order of fetching"), {"fields": ("use_engine_priority", "oldest_first")}),
+        (
+            _("Filters"),
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    "business_key",
+                    "definition_keys",
+                    "version_tag",
+                    "tenant_ids",
+                    "without_tenant",
+                    "local_variables",
+                ),
+            },
+        ),
+    )
+
+    @admin.display(description=_("problems"), empty_value="-")
+    def problem_list(self, mapping: Mapping) -> SafeString | None:
+        """What is wrong with the mapping; empty for a new one."""
+        found = problems(mapping) if mapping.pk else []
+        return format_html_join("", "<div>⚠ {}</div>", ((problem,) for problem in found)) or None
+
+    @admin.action(description=_("Activate"), permissions=["change"])
+    def activate(self, request: HttpRequest, mappings: QuerySet[Mapping]) -> None:
+        """Fetch for the chosen mappings."""
+        self._set_active(request, mappings, active=True)
+
+    @admin.action(description=_("Deactivate"), permissions=["change"])
+    def deactivate(self, request: HttpRequest, mappings: QuerySet[Mapping]) -> None:
+        """Stop fetching for the chosen mappings."""
+        self._set_active(request, mappings, active=False)
+
+    def _set_active(self, request: HttpRequest, mappings: QuerySet[Mapping], *, active: bool) -> None:
+        # Pollers notice a change by updated_at, which update() does not touch by itself.
+        count = mappings.exclude(active=active).update(active=active, updated_at=Now())
+        text = (
+            ngettext("%(count)d mapping activated.", "%(count)d mappings activated.", count)
+            if active
+            else ngettext("%(count)d mapping deactivated.", "%(count)d mappings deactivated.", count)
+        )
+        self.message_user(request, text % {"count": count}, messages.SUCCESS)

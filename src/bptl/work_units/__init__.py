@@ -1,0 +1,1 @@
+"""The work itself: one declared, typed function per business step."""

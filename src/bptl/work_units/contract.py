@@ -1,0 +1,294 @@
+"""What a work unit is, what it is given and how it says that something went wrong.
+
+A unit is a typed function ``(work, inputs) -> outputs``. One declaration gives validation, the catalogue page,
+the list of variables to fetch and the test harness. A unit never sees the engine's client, the task's lock, its
+report or the database.
+
+    WorkError
+    ├── TryAgain       transient: the retry plan decides when, unless ``delay`` says so
+    ├── NeverAgain     permanent: an incident at once
+    │   ├── InvalidInput    the process variables do not fit; lists every bad field
+    │   ├── InvalidOutput   the unit answered something it does not declare
+    │   └── ProcessNotFound the engine knows no such process definition or instance
+    ├── BusinessError  a BPMN error for the model: code, message, variables
+    └── LeaseEnded     our right to this task ended: stop, nothing that follows will be reported
+
+Any other exception is unexpected: it is retried by the plan and then becomes an incident.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+import structlog
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+
+from bptl.work_units.signature import read_signature
+from bptl.work_units.validation import FieldFault as FieldFault  # noqa: PLC0414 - units import the contract only
+from bptl.work_units.validation import Inputs as Inputs  # noqa: PLC0414
+from bptl.work_units.validation import Outputs as Outputs  # noqa: PLC0414
+from bptl.work_units.validation import faults_in, variable_names
+
+
+class WorkError(Exception):
+    """What a unit raises on purpose."""
+
+
+class TryAgain(WorkError):
+    """It may work later. ``delay`` overrides the retry plan's next wait."""
+
+    def __init__(self, message: str, *, delay: timedelta | None = None) -> None:
+        self.delay = delay
+        super().__init__(message)
+
+
+class NeverAgain(WorkError):
+    """Repeating will not help: the model, the data or the configuration must change first."""
+
+
+class InvalidInput(NeverAgain):
+    """The process variables do not fit the unit's inputs; ``faults`` names every bad field."""
+
+    def __init__(self, unit: str, faults: Sequence[FieldFault]) -> None:
+        self.unit = unit
+        self.faults = tuple(faults)
+        super().__init__(f"input of {unit}: " + "; ".join(f"{path}: {reason}" for path, reason in faults))
+
+
+class InvalidOutput(NeverAgain):
+    """The unit's answer does not fit its declared outputs: a fault of the unit, after its work was done."""
+
+    def __init__(self, unit: str, faults: Sequence[FieldFault]) -> None:
+        self.unit = unit
+        self.faults = tuple(faults)
+        super().__init__(f"output of {unit}: " + "; ".join(f"{path}: {reason}" for path, reason in faults))
+
+
+class ProcessNotFound(NeverAgain):
+    """The task's engine knows no process definition ``key`` (in this ``version``), or no such instance."""
+
+    def __init__(self, *, key: str = "", version: int | None = None, process_instance_id: str = "") -> None:
+        self.key = key
+        self.version = version
+        self.process_instance_id = process_instance_id
+        missing = f"instance {process_instance_id!r}" if process_instance_id else f"definition {key!r}"
+        super().__init__(f"no process {missing}" + (f" in version {version}" if version else ""))
+
+
+class BusinessError(WorkError):
+    """A BPMN error that a boundary event of the model can catch by ``code``."""
+
+    def __init__(self, code: str, message: str = "", *, variables: Mapping[str, Any] | None = None) -> None:
+        self.code = code
+        self.message = message
+        self.variables = dict(variables or {})
+        super().__init__(f"{code}: {message}" if message else code)
+
+
+class LeaseEnded(WorkError):
+    """Our lease on the task has ended; raised by the calls of ``work`` once it is cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    """What a unit may know about its task. ``attempt`` counts leases, from 1; ``task_id`` is BPTL's own number."""
+
+    task_id: int
+    engine: str
+    topic: str
+    external_id: str
+    process_instance_id: str
+    process_definition_key: str
+    activity_id: str
+    business_key: str
+    tenant_id: str
+    attempt: int
+
+
+class Processes(Protocol):
+    """Other processes at the task's own engine. Values are Python values; each call raises LeaseEnded once cancelled.
+
+    ProcessNotFound is raised where a definition or instance is named that the engine does not know.
+    """
+
+    def start(
+        self,
+        *,
+        key: str,
+        version: int | None = None,
+        business_key: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Start an instance of ``key`` (the latest version unless ``version`` is given); answers its id.
+
+        The latest version needs CREATE on process instance and CREATE_INSTANCE on process definition, a fixed one
+        also READ on process definition.
+        """
+
+    def correlate(
+        self, message: str, *, process_instance_id: str | None = None, variables: Mapping[str, Any] | None = None
+    ) -> None:
+        """Deliver a message to the one execution waiting for it."""
+
+    def signal(self, name: str, *, variables: Mapping[str, Any] | None = None) -> None:
+        """Broadcast a signal."""
+
+    def variables(
+        self, process_instance_id: str | None = None, names: Sequence[str] | None = None
+    ) -> Mapping[str, Any]:
+        """Variables of an instance, the task's own when none is named."""
+
+    def set_variables(self, variables: Mapping[str, Any], *, process_instance_id: str | None = None) -> None:
+        """Set variables of an instance, the task's own when none is named."""
+
+
+class Work(Protocol):
+    """What a running unit is given."""
+
+    @property
+    def task(self) -> TaskFacts:
+        """Facts of the task."""
+
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger:
+        """A logger with the task's context bound."""
+
+    @property
+    def cancelled(self) -> bool:
+        """True once our lease has ended: stop soon, the outcome will not be reported."""
+
+    @property
+    def processes(self) -> Processes:
+        """Processes at the task's own engine."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait ``seconds``, but raise LeaseEnded as soon as the work is cancelled."""
+
+
+UnitFunction = Callable[..., Outputs | None]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkUnit:
+    """One declared unit.
+
+    ``needs`` maps a service alias to what it is for; ``replaces`` holds dotted names of the existing BPTL;
+    ``retry_plan`` is a plan such as ``R3/PT30S`` or ``PT30S,PT5M,PT1H`` (empty: the default plan); ``throws`` maps
+    BPMN error codes to their meaning; ``rights`` names engine permissions beyond READ, UPDATE, UPDATE_VARIABLE on
+    process instances. ``may_answer_nothing`` is true for an answer ``<Outputs> | None``: None sets no variables.
+    """
+
+    name: str
+    function: UnitFunction
+    inputs: type[Inputs]
+    outputs: type[Outputs] | None
+    documentation: str
+    needs: Mapping[str, str]
+    replaces: tuple[str, ...]
+    retry_plan: str
+    throws: Mapping[str, str]
+    rights: tuple[str, ...]
+    may_answer_nothing: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The first line of the documentation."""
+        return self.documentation.partition("\n")[0]
+
+    @property
+    def variable_names(self) -> tuple[str, ...]:
+        """Process variables to fetch: exactly those that the inputs declare, every accepted alias included."""
+        return variable_names(self.inputs)
+
+    def read(self, values: Mapping[str, Any]) -> Inputs:
+        """The unit's inputs from process variables (Python values); raises InvalidInput naming every bad field."""
+        try:
+            return self.inputs.from_variables(values)
+        except ValidationError as error:
+            raise InvalidInput(self.name, faults_in(error, values=values)) from error
+
+    def run(self, work: Work, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Read ``values``, do the work, answer the process variables to set (Python values by alias).
+
+        Raises InvalidInput before the work starts, InvalidOutput after it, and whatever the function raises.
+        """
+        inputs = self.read(values)
+        try:
+            answer = self.function(work, inputs)
+        except ValidationError as error:
+            if self.outputs is not None and error.title == self.outputs.__name__:
+                raise InvalidOutput(self.name, faults_in(error)) from error
+            raise
+        return self._written(answer)
+
+    def _written(self, answer: Any) -> dict[str, Any]:
+        if answer is None and (self.outputs is None or self.may_answer_nothing):
+            return {}
+        declared = self.outputs.__name__ if self.outputs else "None"
+        if self.outputs is None or not isinstance(answer, self.outputs):
+            fault = FieldFault("answer", f"must be {declared}, not {type(answer).__name__}")
+            raise InvalidOutput(self.name, [fault])
+        try:
+            return self.outputs.model_validate(answer).to_variables()
+        except ValidationError as error:
+            raise InvalidOutput(self.name, faults_in(error)) from error
+        except PydanticSerializationError as error:
+            raise InvalidOutput(self.name, [FieldFault("answer", str(error))]) from error
+
+
+UNIT_ATTRIBUTE = "__bptl_work_unit__"
+UNIT_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+
+
+def work_unit(
+    name: str,
+    *,
+    needs: Mapping[str, str] | None = None,
+    replaces: str | Sequence[str] = (),
+    retry_plan: str = "",
+    throws: Mapping[str, str] | None = None,
+    rights: Sequence[str] = (),
+) -> Callable[[UnitFunction], UnitFunction]:
+    """Declare a function ``(work: Work, inputs: <Inputs>) -> <Outputs> | None`` as the unit ``theme.verb_object``.
+
+    The function stays callable as it is. Raises TypeError when its name, signature or documentation does not fit.
+    """
+    if not UNIT_NAME.fullmatch(name):
+        raise TypeError(f"{name!r}: a work unit is named theme.verb_object, in lower case")
+
+    def declare(function: UnitFunction) -> UnitFunction:
+        signature = read_signature(name, function)
+        documentation = inspect.getdoc(function)
+        if not documentation:
+            raise TypeError(f"{name}: a work unit needs a docstring; it is its page in the catalogue")
+        unit = WorkUnit(
+            name=name,
+            function=function,
+            inputs=signature.inputs,
+            outputs=signature.outputs,
+            documentation=documentation,
+            needs=dict(needs or {}),
+            replaces=(replaces,) if isinstance(replaces, str) else tuple(replaces),
+            retry_plan=retry_plan,
+            throws=dict(throws or {}),
+            rights=tuple(rights),
+            may_answer_nothing=signature.may_answer_nothing,
+        )
+        setattr(function, UNIT_ATTRIBUTE, unit)
+        return function
+
+    return declare
+
+
+def unit_of(function: Callable[..., Any]) -> WorkUnit:
+    """The declaration of a decorated function; TypeError when it has none."""
+    unit = getattr(function, UNIT_ATTRIBUTE, None)
+    if not isinstance(unit, WorkUnit):
+        raise TypeError(f"{function!r} is not a work unit; decorate it with @work_unit")
+    return unit

@@ -1,0 +1,252 @@
+"""Run a work unit with nothing around it: no engine, no database, no network, no waiting.
+
+    from bptl.work_units.testing import FakeProcesses, FakeWork, run
+
+    def test_an_invoice_is_sent_for_every_line():
+        result = run(send_invoice, {"klantnummer": "42", "regels": [{"omschrijving": "leges", "bedrag": 12.5}]})
+        assert result.variables == {"factuurnummer": "42-1"}
+
+    def test_a_cancelled_unit_stops():
+        with pytest.raises(LeaseEnded):
+            run(send_invoice, {"klantnummer": "42", "regels": []}, cancelled=True)
+
+    def test_the_reminder_process_is_started():
+        processes = FakeProcesses(definitions={"herinneren": 3})
+        run(start_reminder, {"klantnummer": "42"}, processes=processes)
+        assert processes.started[0].variables == {"klantnummer": "42"}
+
+What the unit raises (BusinessError, TryAgain, InvalidInput, …) comes out of ``run`` as it is. Input is validated and
+the answer is checked exactly as in a running BPTL. To see what a unit did before it raised, make the work yourself:
+``work = FakeWork(); run(unit, variables, work=work)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from structlog.testing import LogCapture
+
+from bptl.work_units.contract import LeaseEnded, ProcessNotFound, TaskFacts, WorkUnit, unit_of
+
+OWN_INSTANCE = "own-process-instance"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """One process instance that a unit started; ``version`` is the one that runs."""
+
+    id: str
+    key: str
+    version: int
+    business_key: str | None
+    variables: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message that a unit correlated."""
+
+    name: str
+    process_instance_id: str | None
+    variables: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal that a unit broadcast."""
+
+    name: str
+    variables: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class FakeProcesses:
+    """Processes of an engine that lives in memory.
+
+    ``definitions`` maps a definition key to its latest version (all earlier ones exist too); ``instances`` maps an
+    instance id to its variables and holds the task's own instance as OWN_INSTANCE. What was done can be read from
+    ``started``, ``messages`` and ``signals``. Every call raises LeaseEnded once ``cancelled``.
+    """
+
+    definitions: Mapping[str, int] = field(default_factory=dict)
+    instances: dict[str, dict[str, Any]] = field(default_factory=dict)
+    started: list[Started] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
+    cancelled: bool = False
+
+    def start(
+        self,
+        *,
+        key: str,
+        version: int | None = None,
+        business_key: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Start an instance; raises ProcessNotFound for an unknown key or version."""
+        self._check()
+        latest = self.definitions.get(key)
+        if latest is None or (version is not None and not 1 <= version <= latest):
+            raise ProcessNotFound(key=key, version=version)
+        started = Started(
+            id=f"{key}-{len(self.started) + 1}",
+            key=key,
+            version=version or latest,
+            business_key=business_key,
+            variables=dict(variables or {}),
+        )
+        self.started.append(started)
+        self.instances[started.id] = dict(started.variables)
+        return started.id
+
+    def correlate(
+        self, message: str, *, process_instance_id: str | None = None, variables: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record a message."""
+        self._check()
+        if process_instance_id is not None:
+            self._instance(process_instance_id)
+        self.messages.append(Message(message, process_instance_id, dict(variables or {})))
+
+    def signal(self, name: str, *, variables: Mapping[str, Any] | None = None) -> None:
+        """Record a signal."""
+        self._check()
+        self.signals.append(Signal(name, dict(variables or {})))
+
+    def variables(
+        self, process_instance_id: str | None = None, names: Sequence[str] | None = None
+    ) -> Mapping[str, Any]:
+        """Variables of an instance; raises ProcessNotFound for an unknown one."""
+        self._check()
+        held = self._instance(process_instance_id or OWN_INSTANCE)
+        return {name: value for name, value in held.items() if names is None or name in names}
+
+    def set_variables(self, variables: Mapping[str, Any], *, process_instance_id: str | None = None) -> None:
+        """Set variables of an instance; raises ProcessNotFound for an unknown one."""
+        self._check()
+        self._instance(process_instance_id or OWN_INSTANCE).update(variables)
+
+    def _instance(self, process_instance_id: str) -> dict[str, Any]:
+        if process_instance_id == OWN_INSTANCE:
+            return self.instances.setdefault(OWN_INSTANCE, {})
+        try:
+            return self.instances[process_instance_id]
+        except KeyError:
+            raise ProcessNotFound(process_instance_id=process_instance_id) from None
+
+    def _check(self) -> None:
+        if self.cancelled:
+            raise LeaseEnded("the work was cancelled")
+
+
+class FakeWork:
+    """The ``work`` of a unit under test. ``sleep`` does not wait: it moves ``slept`` (seconds) on.
+
+    ``cancel_after`` cancels the work when that many seconds have been slept; ``events`` holds what was logged, one
+    dict each, with the event's name under ``event``.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: TaskFacts | None = None,
+        processes: FakeProcesses | None = None,
+        cancelled: bool = False,
+        cancel_after: float | None = None,
+    ) -> None:
+        self.task = task or task_facts()
+        self.processes = processes or FakeProcesses()
+        self.slept = 0.0
+        self._cancelled = False
+        self._cancel_after = cancel_after
+        captured = LogCapture()
+        self.events = captured.entries
+        self.log: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+            None, processors=[captured], wrapper_class=structlog.stdlib.BoundLogger
+        )
+        if cancelled:
+            self.cancel()
+
+    @property
+    def cancelled(self) -> bool:
+        """True once ``cancel`` was called or enough was slept."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """End the lease: from now on ``sleep`` and every call of ``processes`` raise LeaseEnded."""
+        self._cancelled = True
+        self.processes.cancelled = True
+
+    def sleep(self, seconds: float) -> None:
+        """Count ``seconds`` as slept, or raise LeaseEnded when the work is or becomes cancelled meanwhile."""
+        if not self._cancelled and self._cancel_after is not None and self.slept + seconds >= self._cancel_after:
+            self.slept = max(self.slept, self._cancel_after)
+            self.cancel()
+        if self._cancelled:
+            raise LeaseEnded("the work was cancelled")
+        self.slept += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run that ended well: the process variables it sets, and the work it was given (``slept``, ``events``, …)."""
+
+    variables: dict[str, Any]
+    work: FakeWork
+
+
+def task_facts(
+    *,
+    task_id: int = 1,
+    engine: str = "test",
+    topic: str = "test",
+    external_id: str = "external-task-1",
+    process_instance_id: str = OWN_INSTANCE,
+    process_definition_key: str = "test",
+    activity_id: str = "Activity_test",
+    business_key: str = "",
+    tenant_id: str = "",
+    attempt: int = 1,
+) -> TaskFacts:
+    """Facts of a task of which only the interesting ones need saying."""
+    return TaskFacts(
+        task_id=task_id,
+        engine=engine,
+        topic=topic,
+        external_id=external_id,
+        process_instance_id=process_instance_id,
+        process_definition_key=process_definition_key,
+        activity_id=activity_id,
+        business_key=business_key,
+        tenant_id=tenant_id,
+        attempt=attempt,
+    )
+
+
+def run(
+    unit: WorkUnit | Callable[..., Any],
+    variables: Mapping[str, Any],
+    *,
+    cancelled: bool = False,
+    cancel_after: float | None = None,
+    task: TaskFacts | None = None,
+    processes: FakeProcesses | None = None,
+    work: FakeWork | None = None,
+) -> Result:
+    """Run a unit (or its decorated function) on ``variables``, Python values by process-variable name.
+
+    The task's own process instance holds ``variables`` too, besides what ``processes`` already holds. A given
+    ``work`` is used as it is; the other options then have no place (ValueError).
+    """
+    if work is None:
+        work = FakeWork(task=task, processes=processes, cancelled=cancelled, cancel_after=cancel_after)
+    elif cancelled or cancel_after is not None or task is not None or processes is not None:
+        raise ValueError("give these options to FakeWork, or no work at all")
+    own = work.processes.instances.setdefault(OWN_INSTANCE, {})
+    for name, value in variables.items():
+        own.setdefault(name, value)
+    unit = unit if isinstance(unit, WorkUnit) else unit_of(unit)
+    return Result(variables=unit.run(work, variables), work=work)

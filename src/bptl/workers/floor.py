@@ -1,0 +1,227 @@
+"""The places of a worker: claims as many tasks as are free, runs each in a thread of its own, hands outcomes over.
+
+A slow task holds its own place and nobody else's. A run that passes its longest time is cancelled; 30 s later its
+place is written off, and the process restarts when the other places have come to rest (Python cannot end a thread).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from bptl.connections.models import Mapping
+from bptl.lib.log import get_logger
+from bptl.tasks import leases
+from bptl.tasks.execution.claim import Claim, claim
+from bptl.tasks.execution.run import Assignment, Unassignable, assign, ran_too_long, run
+from bptl.tasks.execution.work import Cancellation
+from bptl.tasks.lifecycle import LeaseEnd
+from bptl.workers.clients import Clients
+from bptl.workers.keeper import Keeper, Kept
+from bptl.workers.loops import Loop
+from bptl.workers.member import Member
+from bptl.workers.reporter import Finished, Reporter
+
+log = get_logger(__name__)
+
+CLAIM_LIMIT = 64
+IDLE_LOOK = 1.0
+"""Seconds between looks into the queue when nobody says that there is work."""
+
+WRITE_OFF_AFTER = 30.0
+"""Seconds from the cancellation of a run that took too long until its place is given up."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One running unit. Times are monotonic seconds."""
+
+    assignment: Assignment
+    deadline: float
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    overdue: bool = False
+    written_off: bool = False
+
+
+class Floor:
+    """``places`` units at once."""
+
+    def __init__(
+        self, member: Member, clients: Clients, *, places: int, on_worn_out: Callable[[], None] = lambda: None
+    ) -> None:
+        self.places = places
+        self.clients = clients
+        self._member = member
+        self._on_worn_out = on_worn_out
+        self._worn_out = False
+        self._lock = threading.Lock()
+        self._runs: dict[uuid.UUID, Run] = {}
+        self._accepting = True
+        self._threads = ThreadPoolExecutor(places, thread_name_prefix="place")
+        self._loop = Loop("floor", self._step)
+        self.keeper = Keeper(member, clients, on_lost=self.cancel)
+        self.reporter = Reporter(member, clients, on_settled=self.keeper.release)
+
+    def start(self) -> None:
+        """Open the places."""
+        self.keeper.start()
+        self.reporter.start()
+        self._loop.start()
+
+    def wake(self) -> None:
+        """There may be work."""
+        self._loop.wake()
+        self.reporter.wake()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a unit still runs that was told to stop."""
+        with self._lock:
+            return bool(self._runs)
+
+    @property
+    def running(self) -> int:
+        """How many units run now, given-up ones not counted."""
+        with self._lock:
+            return sum(not run.written_off for run in self._runs.values())
+
+    def stop_claiming(self) -> None:
+        """Take no new work."""
+        self._accepting = False
+
+    def drain(self, *, grace: float) -> bool:
+        """Finish what runs within ``grace`` seconds, give back the rest, deliver what is stored. True when all ended."""
+        deadline = time.monotonic() + grace
+        reporting = min(10.0, grace / 4)
+        self.stop_claiming()
+        while self.running and time.monotonic() < deadline - reporting:
+            time.sleep(0.05)
+        self._loop.stop(timeout=1)
+        with self._lock:
+            left = [run for run in self._runs.values() if not run.written_off]
+        for unfinished in left:
+            unfinished.cancellation.cancel("the worker stops")
+            self._give_back(unfinished.assignment.claim, "the worker stopped before the unit had ended")
+        self.reporter.stop(timeout=max(0.5, deadline - time.monotonic()))
+        self.keeper.stop()
+        self._give_back_results()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        return not left
+
+    def cancel(self, lease_id: uuid.UUID, reason: str) -> None:
+        """The lease of a run has ended: tell its unit to stop; whatever it answers is not reported."""
+        with self._lock:
+            run = self._runs.get(lease_id)
+        if run is not None:
+            log.warning("run.cancelled", task_id=run.assignment.claim.task_id, reason=reason)
+            run.cancellation.cancel(reason)
+
+    def cancel_all(self, reason: str) -> None:
+        """All leases of this process have ended."""
+        with self._lock:
+            lease_ids = list(self._runs)
+        for lease_id in lease_ids:
+            self.cancel(lease_id, reason)
+
+    def _step(self) -> float:
+        self._watch_overdue()
+        if not self._accepting:
+            return IDLE_LOOK
+        free = self.places - self.running
+        claims = claim(self._member.id, places=min(free, CLAIM_LIMIT))
+        if claims:
+            self._begin(claims)
+        return 0.0 if claims and len(claims) == CLAIM_LIMIT else IDLE_LOOK
+
+    def _begin(self, claims: list[Claim]) -> None:
+        mappings = Mapping.objects.select_related("engine").in_bulk(
+            {claim.mapping_id for claim in claims if claim.mapping_id is not None}
+        )
+        now = time.monotonic()
+        for claimed in claims:
+            try:
+                assignment = assign(claimed, mappings)
+            except Unassignable as error:
+                self._give_back(claimed, error.reason)
+                continue
+            started = Run(assignment, deadline=now + assignment.longest_run.total_seconds())
+            with self._lock:
+                self._runs[claimed.lease_id] = started
+            self.keeper.hold(_kept(claimed, now))
+            self._threads.submit(self._run, started)
+
+    def _run(self, started: Run) -> None:
+        claimed = started.assignment.claim
+        try:
+            ending = run(started.assignment, started.cancellation)
+            if ending is None and started.overdue:
+                ending = ran_too_long(started.assignment)
+            if ending is not None and not started.written_off:
+                self.reporter.put(Finished(claimed, ending))
+        except Exception:
+            # run() never raises for the unit; a fault of ours must not keep the place. The lease stays until it ends.
+            log.exception("run.failed", task_id=claimed.task_id)
+            self._give_back(claimed, "BPTL failed while it ran the unit")
+        finally:
+            with self._lock:
+                self._runs.pop(claimed.lease_id, None)
+            self._loop.wake()
+
+    def _watch_overdue(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            late = [run for run in self._runs.values() if run.deadline <= now and not run.written_off]
+        for overdue in late:
+            claimed = overdue.assignment.claim
+            if not overdue.overdue:
+                overdue.overdue = True
+                log.warning("run.overdue", task_id=claimed.task_id, unit=overdue.assignment.unit.name)
+                overdue.cancellation.cancel("it ran too long")
+            elif now >= overdue.deadline + WRITE_OFF_AFTER:
+                self._write_off(overdue)
+
+    def _write_off(self, overdue: Run) -> None:
+        claimed = overdue.assignment.claim
+        overdue.written_off = True
+        self.places -= 1
+        self._member.write_off_place()
+        log.error("place.written_off", task_id=claimed.task_id, unit=overdue.assignment.unit.name)
+        self.reporter.put(Finished(claimed, ran_too_long(overdue.assignment)))
+        if not self._worn_out:
+            self._worn_out = True
+            self.stop_claiming()
+            self._on_worn_out()
+
+    def _give_back(self, claimed: Claim, reason: str) -> None:
+        if leases.end([claimed.lease_id], how=LeaseEnd.GIVEN_BACK, reason=reason):
+            leases.give_back(claimed.external_id, worker_id=claimed.worker_id, engine=self.clients(claimed.engine_id))
+        self.keeper.release(claimed.lease_id)
+
+    def _give_back_results(self) -> None:
+        give_back_all(self._member.id, self.clients, reason="the worker stopped")
+
+
+def give_back_all(process_id: uuid.UUID, clients: Clients, *, reason: str) -> None:
+    """End every lease that a stopping process still holds and let the engine offer the tasks again.
+
+    A stored outcome is kept: the next lease delivers it.
+    """
+    for held in leases.held_by(process_id):
+        if leases.end([held.lease_id], how=LeaseEnd.GIVEN_BACK, reason=reason):
+            leases.give_back(held.external_id, worker_id=held.worker_id, engine=clients(held.engine_id))
+
+
+def _kept(claimed: Claim, now: float) -> Kept:
+    return Kept(
+        claimed.lease_id,
+        claimed.engine_id,
+        claimed.external_id,
+        claimed.worker_id,
+        lock=claimed.lock_ms / 1000,
+        deadline=now + claimed.locked_ms / 1000,
+        known_at=time.monotonic(),
+    )

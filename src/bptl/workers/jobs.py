@@ -1,0 +1,36 @@
+"""The jobs: interfaces that make one call. Keyword-only and tolerant of arguments of older or newer messages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+
+from bptl.tasks.upkeep import sweep as sweeping
+from bptl.tasks.wake import wake
+from bptl.workers import local
+from bptl.workers.app import app
+
+
+@app.task(name="bptl.poll")
+def poll(**_: Any) -> None:
+    """Long-poll the engines, for LONG_POLLING_TIMEOUT_MINUTES at most; beat starts it again."""
+    local.poller().run(duration=timedelta(minutes=settings.LONG_POLLING_TIMEOUT_MINUTES))
+
+
+@app.task(name="bptl.work")
+def work(**_: Any) -> None:
+    """Tell this worker's places that there is work."""
+    local.floor().wake()
+
+
+@app.task(name="bptl.sweep")
+def sweep(**_: Any) -> None:
+    """End what died, ask about what nobody holds, free what ghosts locked, and wake workers for what is due."""
+    floor = local.floor()
+    swept = sweeping.sweep(local.member().id, floor.clients)
+    sweeping.tidy()
+    if swept.due:
+        floor.wake()
+        wake(swept.due)

@@ -1,0 +1,173 @@
+"""Keeps the locks of this process alive: each is extended at a third of its length, from fetch to delivery (rule 4).
+
+Deadlines run on the monotonic clock from before each request, so they hold while the database is away; the rows learn
+of extensions as soon as it is back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import DatabaseError, close_old_connections
+
+from bptl.engines.base import EngineError
+from bptl.lib.log import get_logger
+from bptl.tasks import leases
+from bptl.tasks.lifecycle import LeaseEnd
+from bptl.workers.clients import Clients
+from bptl.workers.loops import Loop
+from bptl.workers.member import Member
+
+log = get_logger(__name__)
+
+TICK = 1.0
+CALLS_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class Kept:
+    """One lock. Times are monotonic seconds: until when it surely lasts, when it was last known to be set."""
+
+    lease_id: uuid.UUID
+    engine_id: int
+    external_id: str
+    worker_id: str
+    lock: float
+    deadline: float
+    known_at: float
+    retry_at: float = 0.0
+    unwritten: float | None = None
+    """When the extension that the row does not know yet was asked for."""
+
+    def due(self, now: float) -> bool:
+        """Whether a third of the lock has passed."""
+        return now >= self.retry_at and now >= self.deadline - self.lock * 2 / 3
+
+
+class Keeper:
+    """The locks of one process. ``on_lost(lease_id, reason)`` tells whoever works under a lease that it has ended."""
+
+    def __init__(self, member: Member, clients: Clients, *, on_lost: Callable[[uuid.UUID, str], None]) -> None:
+        self._member = member
+        self._clients = clients
+        self._on_lost = on_lost
+        self._lock = threading.Lock()
+        self._kept: dict[uuid.UUID, Kept] = {}
+        self._ending: dict[uuid.UUID, tuple[LeaseEnd, str]] = {}
+        self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="extend")
+        self._loop = Loop("keeper", self._step)
+
+    def start(self) -> None:
+        """Begin to keep."""
+        self._loop.start()
+
+    def stop(self) -> None:
+        """Stop keeping; what is still locked runs out by itself."""
+        self._loop.stop(timeout=5)
+        self._calls.shutdown(wait=False, cancel_futures=True)
+
+    def hold(self, kept: Kept) -> None:
+        """Keep a lock from now on (the next look into the rows would find it too)."""
+        with self._lock:
+            self._kept[kept.lease_id] = kept
+
+    def release(self, lease_id: uuid.UUID) -> None:
+        """The lease has ended in good order."""
+        with self._lock:
+            self._kept.pop(lease_id, None)
+
+    def _step(self) -> float:
+        try:
+            self._follow_rows()
+        except DatabaseError as error:
+            # Locks are kept from memory; the rows hear of it when the database is back.
+            log.warning("keeper.without_database", error=str(error))
+            close_old_connections()
+        now = time.monotonic()
+        with self._lock:
+            kept = list(self._kept.values())
+        for lock in kept:
+            if now >= lock.deadline:
+                self._lose(lock, LeaseEnd.EXPIRED, "its lock ran out before it could be extended")
+        due = [lock for lock in kept if lock.deadline > now and lock.due(now)]
+        list(self._calls.map(self._extend, due))
+        self._end_lost()
+        return TICK
+
+    def _follow_rows(self) -> None:
+        asked = time.monotonic()
+        rows = leases.held_by(self._member.id)
+        answered = time.monotonic()
+        held = {row.lease_id for row in rows}
+        with self._lock:
+            for row in rows:
+                if row.lease_id not in self._kept and row.lease_id not in self._ending:
+                    self._kept[row.lease_id] = Kept(
+                        row.lease_id,
+                        row.engine_id,
+                        row.external_id,
+                        row.worker_id,
+                        lock=row.lock_ms / 1000,
+                        deadline=asked + row.left_ms / 1000,
+                        known_at=asked,
+                    )
+            gone = [lock for lock in self._kept.values() if lock.lease_id not in held and lock.known_at < asked]
+            for lock in gone:
+                del self._kept[lock.lease_id]
+            unwritten = [lock for lock in self._kept.values() if lock.unwritten is not None]
+        for lock in gone:
+            self._on_lost(lock.lease_id, "its lease has ended")
+        if unwritten and rows:
+            as_of = rows[0].as_of
+            leases.extended(
+                [
+                    (lock.lease_id, as_of - timedelta(seconds=answered - lock.unwritten) + timedelta(seconds=lock.lock))
+                    for lock in unwritten
+                    if lock.unwritten is not None
+                ]
+            )
+            for lock in unwritten:
+                lock.unwritten = None
+
+    def _extend(self, lock: Kept) -> None:
+        before = time.monotonic()
+        try:
+            ended = leases.extend(
+                lock.external_id,
+                worker_id=lock.worker_id,
+                lock_ms=int(lock.lock * 1000),
+                engine=self._clients(lock.engine_id),
+            )
+        except (EngineError, DatabaseError) as error:
+            lock.retry_at = time.monotonic() + min(5.0, lock.lock / 20)
+            log.warning(
+                "lock.not_extended", lease=str(lock.lease_id), left=round(lock.deadline - before), error=str(error)
+            )
+            return
+        if ended is not None:
+            self._lose(lock, ended, "the engine refused to extend its lock")
+            return
+        lock.deadline = before + lock.lock
+        lock.unwritten = before
+
+    def _lose(self, lock: Kept, how: LeaseEnd, reason: str) -> None:
+        with self._lock:
+            if self._kept.pop(lock.lease_id, None) is None:
+                return
+            self._ending[lock.lease_id] = (how, reason)
+        self._on_lost(lock.lease_id, reason)
+
+    def _end_lost(self) -> None:
+        """End in the rows what was lost; kept in mind until the database has taken it."""
+        with self._lock:
+            ending = dict(self._ending)
+        for lease_id, (how, reason) in ending.items():
+            leases.end([lease_id], how=how, reason=reason)
+            with self._lock:
+                self._ending.pop(lease_id, None)

@@ -1,0 +1,161 @@
+"""One polling line: a thread that polls one filter group of one engine, as long as this process leads it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from django.db import DatabaseError, close_old_connections
+
+from bptl.connections.mappings import FilterGroup, topic_request, unit
+from bptl.connections.models import Engine, Mapping
+from bptl.engines import base
+from bptl.engines.base import EngineError, EngineUnavailable, ExternalTask, FetchRequest, TopicRequest
+from bptl.lib.log import get_logger
+from bptl.tasks import leases
+from bptl.tasks.intake.fetches import Announced, abandon, announce, never_sent
+from bptl.tasks.intake.record import record
+from bptl.workers.clients import Clients
+from bptl.workers.loops import Loop, backoff
+from bptl.workers.member import Member
+
+log = get_logger(__name__)
+
+NO_ROOM = 0.1
+"""Seconds until the next look for free places."""
+
+
+class PollingLine:
+    """Announces, fetches and records in turn. ``shares`` is how many lines divide the free places."""
+
+    def __init__(
+        self, member: Member, clients: Clients, group: FilterGroup, *, longest_wait: timedelta, shares: int
+    ) -> None:
+        self.group = group
+        self.shares = shares
+        self._member = member
+        self._clients = clients
+        self._longest_wait = longest_wait
+        self._failures = 0
+        self._mappings = {mapping.topic: mapping for mapping in group.mappings}
+        self._loop = Loop(f"poll {self._engine.name}", self._step)
+
+    @property
+    def _engine(self) -> Engine:
+        return self.group.mappings[0].engine
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._loop.start()
+
+    def stop(self, *, timeout: float = 0.0) -> bool:
+        """Stop after the poll under way; True when it has stopped."""
+        return self._loop.stop(timeout=timeout)
+
+    def _step(self) -> float:
+        topics = [topic for mapping in self.group.mappings if (topic := self._topic(mapping)) is not None]
+        if not topics:
+            return 1.0
+        shortest = min(topic.lock_duration for topic in topics)
+        # A lock is reckoned from before its request: a poll that may wait longer than a third would eat it up.
+        wait = min(self._longest_wait, shortest / 3)
+        announced = announce(
+            self._engine.pk,
+            process_id=self._member.id,
+            topics=[topic.topic for topic in topics],
+            wait=wait,
+            shortest_lock=shortest,
+            shares=self.shares,
+        )
+        if announced is None:
+            return NO_ROOM
+        request = FetchRequest(
+            worker_id=announced.worker_id,
+            max_tasks=announced.max_tasks,
+            topics=topics,
+            wait=wait,
+            use_priority=self.group.use_engine_priority,
+            oldest_first=self.group.oldest_first,
+        )
+        return self._fetch(announced, request, shortest)
+
+    def _topic(self, mapping: Mapping) -> TopicRequest | None:
+        work_unit = unit(mapping)
+        return topic_request(mapping, work_unit) if work_unit is not None else None
+
+    def _fetch(self, announced: Announced, request: FetchRequest, shortest: timedelta) -> float:
+        engine = self._clients(self._engine.pk)
+        asked = time.monotonic()
+        try:
+            tasks = engine.fetch(request)
+        except EngineUnavailable as error:
+            if error.sent and error.status is None:
+                _insist(lambda: abandon(announced), until=asked + shortest.total_seconds())
+            else:
+                never_sent(announced)
+            return self._failed(error, error.retry_after)
+        except EngineError as error:
+            never_sent(announced)
+            return self._failed(error, None)
+        if self._failures:
+            log.info("engine.poll_recovered", engine=self._engine.name, failures=self._failures)
+            self._failures = 0
+        self._record(announced, tasks, engine, until=asked + shortest.total_seconds() / 2)
+        return 0.0
+
+    def _record(
+        self, announced: Announced, tasks: Sequence[ExternalTask], engine: base.Engine, *, until: float
+    ) -> None:
+        """The tasks are locked for us: recorded as soon as the database takes them, else watched until they are free."""
+        while True:
+            try:
+                recorded = record(announced, tasks, mappings=self._mappings, engine=engine)
+                break
+            except DatabaseError:
+                log.exception("fetch.not_recorded", fetch=announced.number, tasks=len(tasks))
+                close_old_connections()
+                if time.monotonic() >= until:
+                    _insist(lambda: abandon(announced), until=until + 60)
+                    raise
+                time.sleep(0.5)
+        for external_id in recorded.refused:
+            leases.give_back(external_id, worker_id=announced.worker_id, engine=engine)
+        for external_id, reason in recorded.unstorable.items():
+            message = f"BPTL cannot store this task: {reason}"
+            engine.fail(
+                external_id,
+                worker_id=announced.worker_id,
+                message=message,
+                details=message,
+                retries=0,
+                retry_timeout=timedelta(),
+            )
+        if recorded.leased:
+            log.info("tasks.fetched", engine=self._engine.name, tasks=len(recorded.leased), fetch=announced.number)
+
+    def _failed(self, error: EngineError, wish: timedelta | None) -> float:
+        self._failures += 1
+        wait = max(backoff(self._failures), wish.total_seconds() if wish else 0.0)
+        log.warning(
+            "engine.poll_failed",
+            engine=self._engine.name,
+            error=str(error),
+            failures=self._failures,
+            wait=round(wait, 2),
+        )
+        return wait
+
+
+def _insist(step: Callable[[], None], *, until: float) -> None:
+    """Repeat a step while the database is away."""
+    while True:
+        try:
+            step()
+        except DatabaseError:
+            close_old_connections()
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.5)
+        else:
+            return

@@ -1,0 +1,105 @@
+"""The poll job of a long-polling worker: keeps a line for every filter group that this process leads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+
+from django.db import DatabaseError, close_old_connections
+
+from bptl.connections.mappings import FilterGroup, filter_groups
+from bptl.connections.models import Engine
+from bptl.lib.log import get_logger
+from bptl.workers import leadership
+from bptl.workers.clients import Clients
+from bptl.workers.leadership import Line
+from bptl.workers.line import PollingLine
+from bptl.workers.member import Member
+
+log = get_logger(__name__)
+
+LOOK_EVERY = 1.0
+"""Seconds between looks for changed mappings: a new one is polled at once, beside the poll that is under way."""
+
+
+class Poller:
+    """One per process. ``run`` is the poll job; a second call while it runs answers at once."""
+
+    def __init__(self, member: Member, clients: Clients, *, longest_wait: timedelta) -> None:
+        self._member = member
+        self._clients = clients
+        self._longest_wait = longest_wait
+        self._running = threading.Lock()
+        self._stopping = threading.Event()
+        self._lines: dict[Line, PollingLine] = {}
+        self._retired: list[PollingLine] = []
+        self._led: set[Line] = set()
+        self._renewed = 0.0
+
+    def run(self, *, duration: timedelta) -> bool:
+        """Poll for at most ``duration``. False when this process polls already or is stopping."""
+        if self._stopping.is_set() or not self._running.acquire(blocking=False):
+            return False
+        try:
+            end = time.monotonic() + duration.total_seconds()
+            while not self._stopping.is_set() and time.monotonic() < end:
+                try:
+                    self._look()
+                except DatabaseError as error:
+                    log.warning("poller.without_database", error=str(error))
+                    close_old_connections()
+                self._stopping.wait(LOOK_EVERY)
+            return True
+        finally:
+            self._end_lines()
+            self._running.release()
+
+    def stop(self) -> None:
+        """End the job after the polls under way."""
+        self._stopping.set()
+
+    def join(self, *, timeout: float) -> bool:
+        """Wait until the job has ended; True when it has."""
+        if not self._running.acquire(timeout=timeout):
+            return False
+        self._running.release()
+        return True
+
+    def _look(self) -> None:
+        groups: dict[Line, FilterGroup] = {}
+        for engine in Engine.objects.filter(active=True).order_by("id"):
+            for ordinal, group in enumerate(filter_groups(engine)):
+                groups[engine.pk, ordinal] = group
+        now = time.monotonic()
+        if now - self._renewed >= leadership.RENEW_EVERY or set(groups) - set(self._lines) - self._led:
+            self._led = leadership.hold(self._member.id, list(groups))
+            self._renewed = now
+        for key, line in list(self._lines.items()):
+            if key not in self._led or key not in groups or groups[key].key != line.group.key:
+                line.stop()
+                self._retired.append(self._lines.pop(key))
+        self._retired = [line for line in self._retired if not line.stop()]
+        for key in self._led & set(groups):
+            if key not in self._lines:
+                self._lines[key] = PollingLine(
+                    self._member,
+                    self._clients,
+                    groups[key],
+                    longest_wait=self._longest_wait,
+                    shares=len(groups),
+                )
+                self._lines[key].start()
+                log.info("line.opened", engine=groups[key].mappings[0].engine.name, group=key[1])
+            self._lines[key].shares = len(groups)
+
+    def _end_lines(self) -> None:
+        lines = [*self._lines.values(), *self._retired]
+        for line in lines:
+            line.stop()
+        longest = self._longest_wait.total_seconds() + 15
+        deadline = time.monotonic() + longest
+        for line in lines:
+            line.stop(timeout=max(0.0, deadline - time.monotonic()))
+        self._lines, self._retired, self._led = {}, [], set()
+        leadership.release(self._member.id)

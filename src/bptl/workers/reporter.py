@@ -1,0 +1,223 @@
+"""The outbox of one process: outcomes are stored in groups, reported over pooled connections, and settled in groups."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.db import DataError
+
+from bptl.engines.base import EngineError
+from bptl.lib.log import get_logger
+from bptl.tasks.delivery import outbox
+from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
+from bptl.tasks.execution.claim import Claim
+from bptl.tasks.execution.outcomes import Ended, Ending, store
+from bptl.tasks.retries import NO_RETRY
+from bptl.workers.clients import Clients
+from bptl.workers.loops import Loop
+from bptl.workers.member import Member
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+GROUP = 64
+GROUP_WAIT = 0.01
+"""A group is committed when it has this many outcomes, or after this many seconds."""
+
+SENDERS = 16
+DUE_EVERY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that has ended, with what is needed to report it."""
+
+    claim: Claim
+    ending: Ending
+
+
+class Reporter:
+    """Takes finished runs; ``on_settled(lease_id)`` tells that a lease needs no lock any more."""
+
+    def __init__(self, member: Member, clients: Clients, *, on_settled: Callable[[uuid.UUID], None]) -> None:
+        self._member = member
+        self._clients = clients
+        self._on_settled = on_settled
+        self._finished: queue.SimpleQueue[Finished] = queue.SimpleQueue()
+        self._verdicts: queue.SimpleQueue[Verdict] = queue.SimpleQueue()
+        self._storing: list[Finished] = []
+        self._settling: list[Verdict] = []
+        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="report")
+        self._sending = 0
+        self._counting = threading.Lock()
+        self._store_loop = Loop("store", self._store)
+        self._settle_loop = Loop("settle", self._settle)
+        self._due_loop = Loop("reports due", self._take_due)
+
+    def start(self) -> None:
+        """Begin."""
+        for loop in (self._store_loop, self._settle_loop, self._due_loop):
+            loop.start()
+
+    def put(self, finished: Finished) -> None:
+        """Hand over a finished run."""
+        self._finished.put(finished)
+
+    def wake(self) -> None:
+        """There may be reports to take over."""
+        self._due_loop.wake()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything handed over is stored, sent and settled (or waits for its next try)."""
+        return (
+            self._finished.empty()
+            and self._verdicts.empty()
+            and not self._storing
+            and not self._settling
+            and self._sending == 0
+        )
+
+    def stop(self, *, timeout: float) -> None:
+        """Finish what was handed over, at most ``timeout`` seconds."""
+        self._due_loop.stop(timeout=1)
+        deadline = time.monotonic() + timeout
+        while not self.idle and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._store_loop.stop(timeout=1)
+        self._settle_loop.stop(timeout=1)
+        self._senders.shutdown(wait=False, cancel_futures=True)
+
+    # storing
+
+    def _store(self) -> float:
+        if not self._storing:
+            _gather(self._finished, self._storing)
+        if self._storing:
+            self._store_group(self._storing)
+            self._storing = []
+        return 0.0
+
+    def _store_group(self, group: list[Finished]) -> None:
+        process_id = self._member.id
+        try:
+            taken = store(process_id, [_ended(finished) for finished in group])
+        except DataError as error:
+            if len(group) > 1:
+                for finished in group:
+                    self._store_group([finished])
+                return
+            log.exception("outcome.unstorable", task_id=group[0].claim.task_id)
+            self._store_group([_unstorable(group[0], error)])
+            return
+        for finished in group:
+            if finished.claim.lease_id in taken:
+                self._submit(_first_report(finished))
+            else:
+                self._on_settled(finished.claim.lease_id)
+
+    # sending
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._sending += change
+
+    def _submit(self, report: Report) -> None:
+        self._count(1)
+        self._senders.submit(self._send, report)
+
+    def _send(self, report: Report) -> None:
+        try:
+            verdict = send(report, self._clients(report.engine_id))
+        except Exception as error:
+            # Nobody waits for this thread's answer: the report stays due and is taken up again.
+            log.exception("report.failed", task_id=report.task_id)
+            verdict = Verdict(report, Answer.LATER, str(error))
+        self._verdicts.put(verdict)
+
+    # settling
+
+    def _settle(self) -> float:
+        if not self._settling:
+            _gather(self._verdicts, self._settling)
+        done = [verdict for verdict in self._settling if verdict.answer in {Answer.TAKEN, Answer.ASSUMED}]
+        outbox.delivered(done)
+        for verdict in done:
+            self._finish(verdict)
+        while self._settling:
+            verdict = self._settling[0]
+            if outbox.settle(self._member.id, verdict):
+                self._park(verdict)
+            self._finish(verdict)
+        return 0.0
+
+    def _park(self, verdict: Verdict) -> None:
+        report = verdict.report
+        try:
+            park(report, self._clients(report.engine_id), verdict.reason)
+        except EngineError as error:
+            later = Verdict(report, Answer.LATER, f"{verdict.reason} (and not parked: {error})")
+            outbox.settle(self._member.id, later)
+        else:
+            outbox.parked(self._member.id, verdict)
+
+    def _finish(self, verdict: Verdict) -> None:
+        self._settling.remove(verdict)
+        self._count(-1)
+        if verdict.answer in {Answer.TAKEN, Answer.ASSUMED, Answer.LOST, Answer.LEASE_ENDED}:
+            self._on_settled(verdict.report.lease_id)
+
+    def _take_due(self) -> float:
+        reports = outbox.take_due(self._member.id, maximum=GROUP)
+        for report in reports:
+            self._submit(report)
+        return 0.0 if len(reports) == GROUP else DUE_EVERY
+
+
+def _gather(source: queue.SimpleQueue[T], into: list[T]) -> None:
+    """Move a group: wait up to a second for a first item, then a moment for others."""
+    try:
+        into.append(source.get(timeout=1.0))
+    except queue.Empty:
+        return
+    deadline = time.monotonic() + GROUP_WAIT
+    while len(into) < GROUP:
+        left = deadline - time.monotonic()
+        try:
+            into.append(source.get(timeout=left) if left > 0 else source.get_nowait())
+        except queue.Empty:
+            return
+
+
+def _ended(finished: Finished) -> Ended:
+    return Ended(finished.claim.task_id, finished.claim.lease_id, finished.ending)
+
+
+def _unstorable(finished: Finished, error: DataError) -> Finished:
+    text = f"the result cannot be stored: {error}"
+    return Finished(finished.claim, Ending.failed(text, text, NO_RETRY))
+
+
+def _first_report(finished: Finished) -> Report:
+    claim, ending = finished.claim, finished.ending
+    return Report(
+        task_id=claim.task_id,
+        engine_id=claim.engine_id,
+        external_id=claim.external_id,
+        lease_id=claim.lease_id,
+        worker_id=claim.worker_id,
+        outcome_id=claim.lease_id,
+        outcome=ending.outcome,
+        result=ending.result,
+        tries=1,
+        refusals=0,
+        by_author=True,
+    )

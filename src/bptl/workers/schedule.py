@@ -1,0 +1,60 @@
+"""The schedule that ships with beat: a fresh installation polls and sweeps, with nobody touching a page."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import DatabaseError
+from django_celery_beat.schedulers import DatabaseScheduler
+
+from bptl.lib.log import get_logger
+from bptl.tasks.models import ProcessKind
+from bptl.tasks.upkeep import processes
+from bptl.workers.app import LONG_POLLING, WORK, app
+
+log = get_logger(__name__)
+
+POLL_EVERY = 5.0
+SWEEP_EVERY = 5.0
+
+# Messages expire with their interval: what nobody took is worth nothing when the next one comes.
+app.conf.beat_schedule = {
+    "poll": {
+        "task": "bptl.poll",
+        "schedule": POLL_EVERY,
+        "options": {"queue": LONG_POLLING, "expires": POLL_EVERY},
+    },
+    "sweep": {
+        "task": "bptl.sweep",
+        "schedule": SWEEP_EVERY,
+        "options": {"queue": WORK, "expires": SWEEP_EVERY},
+    },
+}
+SCHEDULER = "bptl.workers.schedule:Scheduler"
+
+app.conf.beat_max_loop_interval = 2.0
+
+
+class Scheduler(DatabaseScheduler):  # type: ignore[misc]
+    """django-celery-beat's scheduler; every tick is this process's heartbeat, so that it tells the truth."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._process_id: uuid.UUID | None = None
+        super().__init__(*args, **kwargs)
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """One round of the loop; answers the seconds until the next."""
+        try:
+            if self._process_id is None or not processes.beat(self._process_id):
+                self._process_id = processes.register(ProcessKind.BEAT)
+        except DatabaseError:
+            log.exception("beat.without_database")
+        wait: float = super().tick(*args, **kwargs)
+        return wait
+
+    def close(self) -> None:
+        """Sign off."""
+        if self._process_id is not None:
+            processes.sign_off(self._process_id)
+        super().close()

@@ -1,0 +1,147 @@
+"""Starts the processes: ``bptl poll``, ``bptl work``, ``bptl beat``. Celery's Worker runs inside the first two."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from celery import signals
+from celery.apps.beat import Beat
+from django.conf import settings
+from django.db import close_old_connections
+
+from bptl.lib.log import get_logger
+from bptl.tasks import wake
+from bptl.tasks.models import ProcessKind
+from bptl.workers import local
+from bptl.workers.app import LONG_POLLING, WORK, app
+from bptl.workers.clients import Clients
+from bptl.workers.floor import Floor, give_back_all
+from bptl.workers.keeper import Keeper
+from bptl.workers.loops import backoff
+from bptl.workers.member import Member
+from bptl.workers.poller import Poller
+from bptl.workers.schedule import SCHEDULER
+from bptl.workers.waker import Waker
+
+log = get_logger(__name__)
+
+JOBS_AT_ONCE = 2
+"""Celery's own threads: jobs only poke the places, and a second poll message must find somebody to refuse it."""
+
+
+def poll() -> int:
+    """Run a long-polling worker until it is told to stop; answers the exit code."""
+    member = Member(ProcessKind.POLL)
+    clients = Clients()
+    poller = Poller(member, clients, longest_wait=timedelta(seconds=settings.BPTL_LONG_POLL_SECONDS))
+    keeper = Keeper(member, clients, on_lost=lambda lease_id, reason: None)
+    local.here.member, local.here.poller = member, poller
+    waker = _waker()
+    member.start()
+    keeper.start()
+
+    def stop(**_: Any) -> None:
+        member.drain()
+        poller.stop()
+
+    code = _celery(LONG_POLLING, on_stop=stop, first_job="bptl.poll")
+    poller.stop()
+    poller.join(timeout=settings.BPTL_GRACE_SECONDS)
+    keeper.stop()
+    give_back_all(member.id, clients, reason="the long-polling worker stopped")
+    waker.stop()
+    member.leave()
+    log.info("process.stopped", kind="poll")
+    return code
+
+
+def work(*, places: int | None = None) -> int:
+    """Run a worker with ``places`` places (CELERY_WORKER_CONCURRENCY) until told to stop; answers the exit code."""
+    places = places or settings.CELERY_WORKER_CONCURRENCY
+    restart = threading.Event()
+
+    def worn_out() -> None:
+        # Python cannot end a thread: a fresh process takes the place of this one once its other units have ended.
+        restart.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    member = Member(
+        ProcessKind.WORK, places=places, on_death=lambda: floor.cancel_all("this process was declared dead")
+    )
+    floor = Floor(member, Clients(), places=places, on_worn_out=worn_out)
+    local.here.member, local.here.floor = member, floor
+    waker = _waker()
+    member.start()
+    floor.start()
+
+    def stop(**_: Any) -> None:
+        floor.stop_claiming()
+        member.drain()
+
+    code = _celery(WORK, on_stop=stop)
+    floor.drain(grace=settings.BPTL_GRACE_SECONDS)
+    waker.stop()
+    member.leave()
+    log.info("process.stopped", kind="work", restarts=restart.is_set())
+    if restart.is_set():
+        os.execv(sys.executable, sys.orig_argv)
+    if floor.stuck:
+        os._exit(code)  # a unit that does not end would keep the interpreter from ending
+    return code
+
+
+def beat() -> int:
+    """Run beat with the shipped schedule until it is told to stop; answers the exit code."""
+    failures = 0
+    while True:
+        try:
+            Beat(
+                app=app, scheduler=SCHEDULER, loglevel=settings.CELERY_LOGLEVEL, quiet=True, redirect_stdouts=False
+            ).run()
+        except Exception:
+            # Beat gives up when the database is away at the wrong moment; the fleet needs it to come back by itself.
+            failures += 1
+            log.exception("beat.failed", failures=failures)
+            close_old_connections()
+            time.sleep(backoff(failures))
+        else:
+            return 0
+
+
+def _waker() -> Waker:
+    waker = Waker()
+    waker.start()
+    wake.use(waker.send)
+    return waker
+
+
+def _celery(queue: str, *, on_stop: Callable[..., None], first_job: str = "") -> int:
+    """Celery's Worker for one queue in this process, until SIGTERM or SIGINT; answers its exit code."""
+    signals.worker_shutting_down.connect(on_stop, weak=False)
+    if first_job:
+
+        def send_first(**_: Any) -> None:
+            app.send_task(first_job, retry=False)
+
+        signals.worker_ready.connect(send_first, weak=False)
+    worker = app.Worker(
+        queues=[queue],
+        hostname=f"{queue}-{os.getpid()}@{socket.gethostname()}",
+        pool="threads",
+        concurrency=JOBS_AT_ONCE,
+        loglevel=settings.CELERY_LOGLEVEL,
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+        redirect_stdouts=False,
+    )
+    worker.start()
+    return worker.exitcode or 0

@@ -1,0 +1,30 @@
+"""Free TCP ports on 127.0.0.1."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+HOST = "127.0.0.1"
+
+# Below the ranges from which Linux and macOS take the ports of outgoing connections: a port found here is still free
+# minutes later, when a server that is started lazily binds it.
+_CANDIDATES = range(20_000, 32_000)
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """A port that nobody listens on and that this process has not given out before."""
+    random_source = random.SystemRandom()
+    for _ in range(1_000):
+        port = random_source.choice(_CANDIDATES)
+        if port in _given:
+            continue
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+            try:
+                listener.bind((HOST, port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+    raise OSError(f"no free port between {_CANDIDATES.start} and {_CANDIDATES.stop} on {HOST}")

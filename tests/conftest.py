@@ -1,0 +1,42 @@
+"""Servers for the tests that ask for them; nothing is started for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.plugin import SERVERS
+from tests.servers import Servers
+
+
+@pytest.fixture(scope="session")
+def servers(pytestconfig: pytest.Config) -> Servers:
+    """PostgreSQL and Valkey of this session, not started yet."""
+    return pytestconfig.stash[SERVERS]
+
+
+@pytest.fixture(scope="session")
+def database(servers: Servers) -> dict[str, str]:
+    """A running PostgreSQL: its DB_* variables. Django's own tables need the marker django_db."""
+    servers.need_database()
+    return servers.database_environment()
+
+
+@pytest.fixture(scope="session")
+def broker(servers: Servers) -> str:
+    """A running broker: its address."""
+    servers.need_broker()
+    return servers.broker_environment()["CELERY_BROKER_URL"]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(database: dict[str, str]) -> None:
+    """Called by pytest-django before it creates its database: the moment at which the server must run."""
+
+
+@pytest.fixture
+def fresh_environment(servers: Servers) -> Iterator[dict[str, str]]:
+    """A whole environment for real processes, with a database and a broker of its own, empty."""
+    with servers.fresh() as environment:
+        yield environment

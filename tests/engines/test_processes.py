@@ -1,0 +1,116 @@
+"""Definitions and instances: reading, starting, messages and signals."""
+
+from __future__ import annotations
+
+import pytest
+
+from bptl.engines.base import EngineRefused, InvalidRequest, NotFound
+from bptl.engines.variables import decode_all, encode_all
+from tests.engines.scene import MODELS, Scene
+
+
+def test_an_instance_is_started_by_key_with_business_key_and_variables(scene: Scene) -> None:
+    instance = scene.start(business_key="case-1", x=1)
+    [definition] = [found for found in scene.admin.definitions(key="one", latest=True) if not found.tenant_id]
+    assert (instance.definition_id, instance.business_key) == (definition.id, "case-1")
+    assert decode_all(scene.worker.variables(instance.id, ["x"])) == {"x": 1}
+
+
+def test_an_instance_is_started_by_definition_id(scene: Scene) -> None:
+    [definition] = scene.admin.definitions(key="two", latest=True)
+    instance = scene.admin.start(definition_id=definition.id, variables=encode_all({"topic": scene.topic}))
+    assert scene.fetch_one().process_instance_id == instance.id
+
+
+def test_a_tenant_s_own_definition_is_started(scene: Scene) -> None:
+    assert scene.start(tenant_id="north").tenant_id == "north"
+
+
+def test_an_unknown_definition_is_not_found(scene: Scene) -> None:
+    for call in (
+        lambda: scene.admin.start(key="no-such-process"),
+        lambda: scene.admin.start(key="one", tenant_id="no-such-tenant"),
+        lambda: scene.admin.start(definition_id="no-such-definition"),
+        lambda: scene.admin.definition_xml("no-such-definition"),
+    ):
+        with pytest.raises(NotFound):
+            call()
+
+
+def test_start_wants_one_of_key_and_definition_id(scene: Scene) -> None:
+    for names in ({}, {"key": "one", "definition_id": "one:1"}):
+        with pytest.raises(ValueError, match="either"):
+            scene.admin.start(**names)
+
+
+def test_an_expression_that_fails_at_the_start_is_the_engine_s_refusal(scene: Scene) -> None:
+    with pytest.raises(EngineRefused):
+        scene.admin.start(key="one")
+
+
+def test_definitions_are_read_with_their_xml(scene: Scene) -> None:
+    tenants = {found.tenant_id for found in scene.admin.definitions(key="one")}
+    assert tenants == {"", "north", "south", "east"}
+    [definition] = scene.admin.definitions(key="caught", version=1)
+    assert (definition.key, definition.version, definition.suspended) == ("caught", 1, False)
+    assert definition.deployment_id
+    assert scene.admin.definition_xml(definition.id) == (MODELS / "caught.bpmn").read_text(encoding="utf-8")
+    assert scene.admin.definitions(key="no-such-process") == []
+
+
+def test_an_unchanged_model_is_not_deployed_again(scene: Scene) -> None:
+    files = {"two.bpmn": (MODELS / "two.bpmn").read_bytes()}
+    deployment = scene.admin.deploy("two", files)
+    assert scene.admin.deploy("two", files) == deployment
+    assert len(scene.admin.definitions(key="two")) == 1
+
+
+def test_a_broken_model_is_an_invalid_request(scene: Scene) -> None:
+    with pytest.raises(InvalidRequest):
+        scene.admin.deploy("broken", {"broken.bpmn": b"<definitions><process/></definitions>"})
+
+
+def test_running_instances_are_listed_in_pages(scene: Scene) -> None:
+    started = {scene.start(business_key=scene.topic).id for _ in range(3)}
+    first = scene.worker.instances(business_key=scene.topic, maximum=2)
+    rest = scene.worker.instances(business_key=scene.topic, first=2, maximum=2)
+    assert {instance.id for instance in (*first, *rest)} == started
+    assert len(first) == 2
+    assert scene.worker.instances(definition_key="two", business_key=scene.topic) == []
+
+
+def test_a_message_reaches_the_execution_that_waits_for_it(scene: Scene) -> None:
+    instance = scene.start("waiting")
+    scene.admin.correlate("go", process_instance_id=instance.id, variables=encode_all({"answer": 42}))
+    assert scene.waits_at(instance) == ["gone"]
+    assert decode_all(scene.worker.variables(instance.id, ["answer"])) == {"answer": 42}
+
+
+def test_a_message_finds_its_execution_by_business_key_or_by_variables(scene: Scene) -> None:
+    by_key = scene.start("waiting", business_key=scene.topic)
+    by_variable = scene.start("waiting", business_key="other", order=scene.topic)
+    scene.admin.correlate("go", business_key=scene.topic)
+    assert scene.waits_at(by_key) == ["gone"]
+    scene.admin.correlate("go", correlation_keys=encode_all({"order": scene.topic}))
+    assert scene.waits_at(by_variable) == ["gone"]
+
+
+def test_a_message_that_nobody_or_more_than_one_waits_for_is_refused_unless_it_goes_everywhere(scene: Scene) -> None:
+    with pytest.raises(EngineRefused):
+        scene.admin.correlate("go", business_key=scene.topic)
+    instances = [scene.start("waiting", business_key=scene.topic) for _ in range(2)]
+    with pytest.raises(EngineRefused):
+        scene.admin.correlate("go", business_key=scene.topic)
+    scene.admin.correlate("go", business_key=scene.topic, everywhere=True)
+    assert [scene.waits_at(instance) for instance in instances] == [["gone"], ["gone"]]
+
+
+def test_a_signal_reaches_everybody_or_one_execution(scene: Scene) -> None:
+    one, two, three = (scene.start("waiting") for _ in range(3))
+    path = f"execution?signalEventSubscriptionName=alarm&processInstanceId={one.id}"
+    [execution] = scene.wire.good("GET", path)
+    scene.admin.signal("alarm", execution_id=execution["id"])
+    assert (scene.waits_at(one), scene.waits_at(two)) == (["alarmed"], [])
+    scene.admin.signal("alarm", variables=encode_all({"loud": True}))
+    assert (scene.waits_at(two), scene.waits_at(three)) == (["alarmed"], ["alarmed"])
+    assert decode_all(scene.worker.variables(three.id, ["loud"])) == {"loud": True}

@@ -1,0 +1,141 @@
+"""The admin pages: nothing without login, a broken mapping breaks no page, a secret is never shown."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from bptl.accounts.models import User
+from bptl.connections.models import Engine, Mapping
+
+
+@pytest.fixture
+def administrator(db: None) -> Client:
+    client = Client(HTTP_ACCEPT_LANGUAGE="en")
+    client.force_login(User.objects.create_superuser("admin", password="not-used-here"))
+    return client
+
+
+@pytest.fixture
+def engine(db: None) -> Engine:
+    engine = Engine(name="main", address="http://engine/engine-rest/", authentication="basic", username="worker")
+    engine.secret = "zeer-geheim"
+    engine.save()
+    return engine
+
+
+@pytest.fixture
+def broken(engine: Engine) -> Mapping:
+    return Mapping.objects.create(engine=engine, topic="old", unit="gone.unit")
+
+
+def entered(page: str, client: Client, **changed: object) -> dict[str, object]:
+    """What a browser would send for the form of ``page``: everything as it is, and what was ``changed``."""
+    form = client.get(page).context["adminform"].form
+    values = {name: form[name].value() for name in form.fields}
+    values = {name: ",".join(value) if isinstance(value, list) else value for name, value in values.items()}
+    return {name: value for name, value in {**values, **changed}.items() if value is not None and value is not False}
+
+
+@pytest.mark.parametrize("page", ["/", "/admin/", "/admin/connections/engine/"])
+@pytest.mark.django_db
+def test_nothing_is_shown_without_login(client: Client, page: str) -> None:
+    answer = client.get(page)
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/admin/login/")
+
+
+@pytest.mark.django_db
+def test_a_login_without_staff_rights_sees_nothing(client: Client) -> None:
+    client.force_login(User.objects.create_user("somebody"))
+    assert client.get("/admin/connections/engine/").status_code == 302
+
+
+def test_people_land_on_the_administration(administrator: Client) -> None:
+    answer = administrator.get("/", follow=True)
+    assert answer.status_code == 200
+    assert answer.redirect_chain == [("/admin/", 302)]
+
+
+def test_a_broken_mapping_is_marked_and_breaks_no_page(administrator: Client, broken: Mapping) -> None:
+    listed = administrator.get(reverse("admin:connections_mapping_changelist")).content.decode()
+    assert "there is no work unit &#x27;gone.unit&#x27;" in listed
+    opened = administrator.get(reverse("admin:connections_mapping_change", args=[broken.pk])).content.decode()
+    assert "gone.unit (broken: not registered)" in opened
+    assert "demo.quick" in opened
+
+
+def test_a_broken_mapping_can_be_mended(administrator: Client, broken: Mapping) -> None:
+    page = reverse("admin:connections_mapping_change", args=[broken.pk])
+    answer = administrator.post(page, entered(page, administrator, unit="demo.quick"))
+    assert answer.status_code == 302
+    broken.refresh_from_db()
+    assert broken.unit == "demo.quick"
+
+
+def test_a_unit_that_is_not_registered_cannot_be_chosen(administrator: Client, broken: Mapping) -> None:
+    page = reverse("admin:connections_mapping_change", args=[broken.pk])
+    answer = administrator.post(page, entered(page, administrator, unit="made.up"))
+    assert "unit" in answer.context["adminform"].form.errors
+
+
+def test_mappings_are_paused_and_resumed_from_the_list(administrator: Client, broken: Mapping) -> None:
+    page = reverse("admin:connections_mapping_changelist")
+    before = broken.updated_at
+    administrator.post(page, {"action": "deactivate", "_selected_action": [broken.pk]})
+    broken.refresh_from_db()
+    assert broken.active is False
+    assert broken.updated_at > before
+    administrator.post(page, {"action": "activate", "_selected_action": [broken.pk]})
+    broken.refresh_from_db()
+    assert broken.active is True
+
+
+def test_a_secret_is_in_no_page_in_any_form(administrator: Client, engine: Engine) -> None:
+    for page in (
+        reverse("admin:connections_engine_changelist"),
+        reverse("admin:connections_engine_change", args=[engine.pk]),
+        reverse("admin:connections_engine_history", args=[engine.pk]),
+    ):
+        shown = administrator.get(page).content.decode()
+        assert "main" in shown
+        assert "zeer-geheim" not in shown
+        assert engine.encrypted_secret not in shown
+
+
+def test_an_empty_secret_field_keeps_what_is_stored(administrator: Client, engine: Engine) -> None:
+    page = reverse("admin:connections_engine_change", args=[engine.pk])
+    assert administrator.post(page, entered(page, administrator, username="other")).status_code == 302
+    engine.refresh_from_db()
+    assert (engine.username, engine.secret) == ("other", "zeer-geheim")
+
+
+def test_a_new_secret_replaces_the_stored_one(administrator: Client, engine: Engine) -> None:
+    page = reverse("admin:connections_engine_change", args=[engine.pk])
+    assert administrator.post(page, entered(page, administrator, secret="nieuw")).status_code == 302
+    engine.refresh_from_db()
+    assert engine.secret == "nieuw"
+
+
+def test_a_new_engine_with_a_login_needs_a_secret(administrator: Client) -> None:
+    page = reverse("admin:connections_engine_add")
+    filled = {"name": "other", "address": "http://operaton:8080/engine-rest", "username": "worker"}
+    refused = administrator.post(page, entered(page, administrator, **filled))
+    assert "secret" in refused.context["adminform"].form.errors
+    accepted = administrator.post(page, entered(page, administrator, **filled, secret="pw"))
+    assert accepted.status_code == 302
+    assert Engine.objects.get().secret == "pw"
+
+
+def test_every_list_of_the_administration_opens(administrator: Client, broken: Mapping) -> None:
+    index = administrator.get("/admin/").context["available_apps"]
+    pages = [model["admin_url"] for app in index for model in app["models"]]
+    assert "/admin/connections/mapping/" in pages
+    assert {page: administrator.get(page).status_code for page in pages} == dict.fromkeys(pages, 200)
+
+
+def test_the_pages_speak_dutch_unless_asked_otherwise(administrator: Client, engine: Engine) -> None:
+    page = reverse("admin:connections_engine_change", args=[engine.pk])
+    assert "Laat leeg om te houden" in administrator.get(page, headers={"accept-language": "nl"}).content.decode()
+    assert "Leave empty to keep" in administrator.get(page).content.decode()
