@@ -56,6 +56,11 @@ class Engine:
 
     def start(self, *, seconds: float = 180.0) -> None:
         """Build if needed, start, wait until the REST API answers; raises PartFailed and JavaMissing."""
+        self.launch()
+        self.wait_until_ready(seconds=seconds)
+
+    def launch(self) -> None:
+        """Build if needed and start, without waiting; raises PartFailed and JavaMissing."""
         jar = engine_jar(self.product)
         if self._home is None:
             self._home = Path(tempfile.mkdtemp(prefix="bptl-engine-"))
@@ -69,7 +74,10 @@ class Engine:
         log = self._log or self._home / f"{self.product}.log"
         self._part = Part(self.product, command, log=log, directory=self._home)
         self._part.start()
-        self._part.wait_until(lambda: answers(f"{self.url}/engine"), seconds=seconds)
+
+    def wait_until_ready(self, *, seconds: float = 180.0) -> None:
+        """Wait until the REST API answers; raises PartFailed."""
+        self.part.wait_until(lambda: answers(f"{self.url}/engine"), seconds=seconds)
 
     def restart(self) -> None:
         """Stop and start again at the same address; with data in memory the engine is empty afterwards."""

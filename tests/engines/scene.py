@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bptl.engines.base import Engine as LeftBank
 from bptl.engines.base import ExternalTask, FetchRequest, Instance, TopicRequest
 from bptl.engines.camunda7.client import Camunda7
 from bptl.engines.camunda7.credentials import Basic, Credentials
@@ -24,10 +25,10 @@ TENANTS = ("north", "south")
 FOREIGN_TENANT = "east"
 
 # Exactly what the founding page gives a worker, and a user who may look only.
-WORKER = ("worker", ["READ", "UPDATE", "UPDATE_VARIABLE"])
-READER = ("reader", ["READ"])
-STRANGER = ("stranger", [])
-FORGETFUL = ("forgetful", [])
+WORKER = ("worker", ("READ", "UPDATE", "UPDATE_VARIABLE"))
+READER = ("reader", ("READ",))
+STRANGER: tuple[str, tuple[str, ...]] = ("stranger", ())
+FORGETFUL: tuple[str, tuple[str, ...]] = ("forgetful", ())
 PROCESS_INSTANCE = 8
 
 LOCK = timedelta(minutes=5)
@@ -100,15 +101,15 @@ class Scene:
     """One case: its own topic in a shared engine. ``worker`` has exactly the rights that a deployment gives BPTL."""
 
     house: House
-    worker: Camunda7
-    reader: Camunda7
-    stranger: Camunda7
+    worker: LeftBank
+    reader: LeftBank
+    stranger: LeftBank
     topic: str = field(default_factory=lambda: f"topic-{uuid.uuid4().hex[:12]}")
     offset: timedelta = timedelta()
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=16))
 
     @property
-    def admin(self) -> Camunda7:
+    def admin(self) -> LeftBank:
         """Our client as the engine's administrator."""
         return self.house.admin
 

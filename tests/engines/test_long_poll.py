@@ -6,7 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, TimeoutError
+from concurrent.futures import Future
 from datetime import timedelta
 from urllib.parse import urlsplit
 

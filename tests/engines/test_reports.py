@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from threading import Barrier
 
 import pytest
@@ -14,7 +15,9 @@ from tests.engines.scene import Scene
 NO_TIME = timedelta()
 
 
-def fail(scene: Scene, task: ExternalTask, *, retries: int = 0, wait: timedelta = NO_TIME, message: str = "broken") -> None:
+def fail(
+    scene: Scene, task: ExternalTask, *, retries: int = 0, wait: timedelta = NO_TIME, message: str = "broken"
+) -> None:
     assert task.worker_id
     scene.worker.fail(
         task.id,
@@ -146,7 +149,7 @@ def test_of_two_completions_that_meet_at_a_join_one_conflicts_and_may_be_repeate
         scene.fault(activity, delay=timedelta(milliseconds=700))
     together = Barrier(2)
 
-    def complete(task: ExternalTask) -> Exception | None:
+    def complete(task: ExternalTask) -> EngineConflict | None:
         together.wait()
         try:
             scene.complete(task)
@@ -154,7 +157,7 @@ def test_of_two_completions_that_meet_at_a_join_one_conflicts_and_may_be_repeate
             return error
         return None
 
-    running = [scene.in_background(lambda task=task: complete(task)) for task in both]
+    running = [scene.in_background(partial(complete, task)) for task in both]
     ends = [run.result(timeout=30) for run in running]
     conflicts = [task for task, error in zip(both, ends, strict=True) if error]
     assert len(conflicts) == 1

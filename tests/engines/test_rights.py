@@ -11,7 +11,7 @@ from bptl.engines.camunda7.client import Camunda7
 from bptl.engines.camunda7.credentials import Basic, Bearer
 from bptl.engines.variables import encode_all
 from stage.ports import HOST, free_port
-from tests.engines.scene import FORGETFUL, FOREIGN_TENANT, LOCK, STRANGER, WORKER, Scene, Wire
+from tests.engines.scene import FOREIGN_TENANT, FORGETFUL, LOCK, STRANGER, WORKER, Scene, Wire
 
 NO_TIME = timedelta()
 

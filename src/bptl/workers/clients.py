@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from django.db import DatabaseError
+from django.db import DatabaseError, close_old_connections
 
 from bptl.connections import engines
 from bptl.connections.models import Engine
@@ -36,6 +36,7 @@ class Clients:
         except DatabaseError:
             if known is None:
                 raise
+            close_old_connections()
             return known
         with self._lock:
             self._rows[engine_id] = row

@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from django.db import DatabaseError, close_old_connections
 
-from bptl.engines.base import EngineError
+from bptl.engines.base import Engine, EngineError
 from bptl.lib.log import get_logger
 from bptl.tasks import leases
 from bptl.tasks.lifecycle import LeaseEnd
@@ -96,7 +96,8 @@ class Keeper:
             if now >= lock.deadline:
                 self._lose(lock, LeaseEnd.EXPIRED, "its lock ran out before it could be extended")
         due = [lock for lock in kept if lock.deadline > now and lock.due(now)]
-        list(self._calls.map(self._extend, due))
+        # Clients are looked up here: threads that make only calls need no database connection of their own.
+        list(self._calls.map(self._extend, due, [self._clients(lock.engine_id) for lock in due]))
         self._end_lost()
         return TICK
 
@@ -135,16 +136,13 @@ class Keeper:
             for lock in unwritten:
                 lock.unwritten = None
 
-    def _extend(self, lock: Kept) -> None:
+    def _extend(self, lock: Kept, engine: Engine) -> None:
         before = time.monotonic()
         try:
             ended = leases.extend(
-                lock.external_id,
-                worker_id=lock.worker_id,
-                lock_ms=int(lock.lock * 1000),
-                engine=self._clients(lock.engine_id),
+                lock.external_id, worker_id=lock.worker_id, lock_ms=int(lock.lock * 1000), engine=engine
             )
-        except (EngineError, DatabaseError) as error:
+        except EngineError as error:
             lock.retry_at = time.monotonic() + min(5.0, lock.lock / 20)
             log.warning(
                 "lock.not_extended", lease=str(lock.lease_id), left=round(lock.deadline - before), error=str(error)

@@ -11,7 +11,7 @@ from django.db import DatabaseError, close_old_connections
 from bptl.connections.mappings import FilterGroup, topic_request, unit
 from bptl.connections.models import Engine, Mapping
 from bptl.engines import base
-from bptl.engines.base import EngineError, EngineUnavailable, ExternalTask, FetchRequest, TopicRequest
+from bptl.engines.base import EngineError, EngineUnavailable, ExternalTask, FetchRequest, NotAuthenticated, TopicRequest
 from bptl.lib.log import get_logger
 from bptl.tasks import leases
 from bptl.tasks.intake.fetches import Announced, abandon, announce, never_sent
@@ -21,6 +21,8 @@ from bptl.workers.loops import Loop, backoff
 from bptl.workers.member import Member
 
 log = get_logger(__name__)
+
+WRONG_LOGIN = 15.0
 
 NO_ROOM = 0.1
 """Seconds until the next look for free places."""
@@ -57,6 +59,7 @@ class PollingLine:
         topics = [topic for mapping in self.group.mappings if (topic := self._topic(mapping)) is not None]
         if not topics:
             return 1.0
+        engine = self._clients(self._engine.pk)
         shortest = min(topic.lock_duration for topic in topics)
         # A lock is reckoned from before its request: a poll that may wait longer than a third would eat it up.
         wait = min(self._longest_wait, shortest / 3)
@@ -78,14 +81,15 @@ class PollingLine:
             use_priority=self.group.use_engine_priority,
             oldest_first=self.group.oldest_first,
         )
-        return self._fetch(announced, request, shortest)
+        return self._fetch(announced, request, engine, shortest)
 
     def _topic(self, mapping: Mapping) -> TopicRequest | None:
         work_unit = unit(mapping)
         return topic_request(mapping, work_unit) if work_unit is not None else None
 
-    def _fetch(self, announced: Announced, request: FetchRequest, shortest: timedelta) -> float:
-        engine = self._clients(self._engine.pk)
+    def _fetch(
+        self, announced: Announced, request: FetchRequest, engine: base.Engine, shortest: timedelta
+    ) -> float:
         asked = time.monotonic()
         try:
             tasks = engine.fetch(request)
@@ -98,6 +102,10 @@ class PollingLine:
         except EngineError as error:
             never_sent(announced)
             return self._failed(error, None)
+        except Exception:
+            # A fault of ours: whatever was locked for this worker id must be found and freed.
+            _insist(lambda: abandon(announced), until=asked + shortest.total_seconds())
+            raise
         if self._failures:
             log.info("engine.poll_recovered", engine=self._engine.name, failures=self._failures)
             self._failures = 0
@@ -137,6 +145,9 @@ class PollingLine:
     def _failed(self, error: EngineError, wish: timedelta | None) -> float:
         self._failures += 1
         wait = max(backoff(self._failures), wish.total_seconds() if wish else 0.0)
+        if isinstance(error, NotAuthenticated):
+            # Engines lock a user out after some wrong logins: knock seldom.
+            wait = max(wait, WRONG_LOGIN)
         log.warning(
             "engine.poll_failed",
             engine=self._engine.name,

@@ -15,12 +15,15 @@ from bptl.workers import leadership
 from bptl.workers.clients import Clients
 from bptl.workers.leadership import Line
 from bptl.workers.line import PollingLine
+from bptl.workers.loops import Loop
 from bptl.workers.member import Member
 
 log = get_logger(__name__)
 
 LOOK_EVERY = 1.0
 """Seconds between looks for changed mappings: a new one is polled at once, beside the poll that is under way."""
+
+ORPHANED_AFTER = 15.0
 
 
 class Poller:
@@ -36,9 +39,18 @@ class Poller:
         self._retired: list[PollingLine] = []
         self._led: set[Line] = set()
         self._renewed = 0.0
+        self._job_ended = 0.0
+        self._guard = Loop("line guard", self._watch)
+
+    def start(self) -> None:
+        """Begin to watch over lines whose job has ended."""
+        self._guard.start()
 
     def run(self, *, duration: timedelta) -> bool:
-        """Poll for at most ``duration``. False when this process polls already or is stopping."""
+        """Poll for at most ``duration``. False when this process polls already or is stopping.
+
+        The lines outlive the job by 15 s: the next one takes them over, so that no poll is missed in between.
+        """
         if self._stopping.is_set() or not self._running.acquire(blocking=False):
             return False
         try:
@@ -52,19 +64,28 @@ class Poller:
                 self._stopping.wait(LOOK_EVERY)
             return True
         finally:
-            self._end_lines()
+            self._job_ended = time.monotonic()
             self._running.release()
 
     def stop(self) -> None:
-        """End the job after the polls under way."""
+        """Open no more lines, and end those that are open after the polls under way."""
         self._stopping.set()
+        self._guard.wake()
 
-    def join(self, *, timeout: float) -> bool:
-        """Wait until the job has ended; True when it has."""
-        if not self._running.acquire(timeout=timeout):
-            return False
-        self._running.release()
-        return True
+    def join(self) -> None:
+        """Wait until every line has ended."""
+        self._guard.stop(timeout=5)
+        with self._running:
+            self._end_lines()
+
+    def _watch(self) -> float:
+        if self._lines and self._running.acquire(blocking=False):
+            try:
+                if self._stopping.is_set() or time.monotonic() - self._job_ended > ORPHANED_AFTER:
+                    self._end_lines()
+            finally:
+                self._running.release()
+        return LOOK_EVERY
 
     def _look(self) -> None:
         groups: dict[Line, FilterGroup] = {}

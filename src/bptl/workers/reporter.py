@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from django.db import DataError
 
-from bptl.engines.base import EngineError
+from bptl.engines.base import Engine, EngineError
 from bptl.lib.log import get_logger
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
@@ -131,12 +131,14 @@ class Reporter:
             self._sending += change
 
     def _submit(self, report: Report) -> None:
+        # The client is looked up here: threads that make only calls need no database connection of their own.
+        engine = self._clients(report.engine_id)
         self._count(1)
-        self._senders.submit(self._send, report)
+        self._senders.submit(self._send, report, engine)
 
-    def _send(self, report: Report) -> None:
+    def _send(self, report: Report, engine: Engine) -> None:
         try:
-            verdict = send(report, self._clients(report.engine_id))
+            verdict = send(report, engine)
         except Exception as error:
             # Nobody waits for this thread's answer: the report stays due and is taken up again.
             log.exception("report.failed", task_id=report.task_id)

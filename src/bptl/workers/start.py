@@ -17,7 +17,7 @@ from celery.apps.beat import Beat
 from django.conf import settings
 from django.db import close_old_connections
 
-from bptl.lib.log import get_logger
+from bptl.lib.log import configure, get_logger
 from bptl.tasks import wake
 from bptl.tasks.models import ProcessKind
 from bptl.workers import local
@@ -39,6 +39,7 @@ JOBS_AT_ONCE = 2
 
 def poll() -> int:
     """Run a long-polling worker until it is told to stop; answers the exit code."""
+    configure(level=settings.CELERY_LOGLEVEL, form=settings.BPTL_LOG_FORMAT)
     member = Member(ProcessKind.POLL)
     clients = Clients()
     poller = Poller(member, clients, longest_wait=timedelta(seconds=settings.BPTL_LONG_POLL_SECONDS))
@@ -47,14 +48,15 @@ def poll() -> int:
     waker = _waker()
     member.start()
     keeper.start()
+    poller.start()
 
     def stop(**_: Any) -> None:
-        member.drain()
         poller.stop()
+        member.drain()
 
     code = _celery(LONG_POLLING, on_stop=stop, first_job="bptl.poll")
     poller.stop()
-    poller.join(timeout=settings.BPTL_GRACE_SECONDS)
+    poller.join()
     keeper.stop()
     give_back_all(member.id, clients, reason="the long-polling worker stopped")
     waker.stop()
@@ -65,6 +67,7 @@ def poll() -> int:
 
 def work(*, places: int | None = None) -> int:
     """Run a worker with ``places`` places (CELERY_WORKER_CONCURRENCY) until told to stop; answers the exit code."""
+    configure(level=settings.CELERY_LOGLEVEL, form=settings.BPTL_LOG_FORMAT)
     places = places or settings.CELERY_WORKER_CONCURRENCY
     restart = threading.Event()
 
@@ -100,6 +103,7 @@ def work(*, places: int | None = None) -> int:
 
 def beat() -> int:
     """Run beat with the shipped schedule until it is told to stop; answers the exit code."""
+    configure(level=settings.CELERY_LOGLEVEL, form=settings.BPTL_LOG_FORMAT)
     failures = 0
     while True:
         try:

@@ -72,7 +72,8 @@ WITH incoming AS (
         result = i.result, reporter_id = %s, report_tries = 1, report_refusals = 0, report_error = '',
         next_report_at = now() + interval '1 minute', changed_at = now()
     FROM incoming i
-    WHERE t.id = i.task_id AND t.lease_id = i.lease_id AND t.status = '{_RULE.statuses[0]}'
+    WHERE t.id = i.task_id AND t.lease_id = i.lease_id AND (t.status = '{_RULE.statuses[0]}'
+        OR (t.status = '{_RULE.target}' AND t.outcome_id = i.lease_id AND t.reporter_id = %s AND t.report_tries = 1))
     RETURNING t.lease_id
 ), marked AS (
     UPDATE tasks_lease l SET performed_at = now(), outcome = i.outcome, error = i.error
@@ -82,7 +83,8 @@ WITH incoming AS (
 SELECT id FROM marked
 """
 # report_tries = 1: the statement that stores the outcome also says that its first report has begun. next_report_at is
-# pushed while that report is under way; the reporter sets it again when it knows more.
+# pushed while that report is under way; the reporter sets it again when it knows more. The last line lets the same
+# group be stored again when the database took it and was gone before it said so.
 
 
 def store(process_id: uuid.UUID, endings: Sequence[Ended]) -> set[uuid.UUID]:
@@ -102,7 +104,7 @@ def store(process_id: uuid.UUID, endings: Sequence[Ended]) -> set[uuid.UUID]:
         }
         for ended in endings
     ]
-    taken = {row.id for row in sql.query(_STORE, [storable(rows), process_id])}
+    taken = {row.id for row in sql.query(_STORE, [storable(rows), process_id, process_id])}
     for ended in endings:
         if ended.lease_id not in taken:
             log.warning("outcome.refused", task_id=ended.task_id, lease=str(ended.lease_id))

@@ -1,0 +1,217 @@
+"""A whole BPTL on one machine: PostgreSQL, Valkey, an engine, and every process of BPTL, each with its own log.
+
+    with Stage() as stage:
+        topology = stage.add(Topology(Path(".demo/logs"), workers=2))
+        topology.start()
+        topology.bptl("doctor")
+        topology.part("work-1").kill()
+        topology.start_part("work-1")
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from stage.environment import fresh_secrets
+from stage.operaton import Engine
+from stage.ports import HOST, free_port
+from stage.postgres import Postgres
+from stage.probes import answers
+from stage.processes import Part, PartFailed
+from stage.valkey import Valkey
+
+ENGINE_NAME = "operaton"
+ENGINE_USER = "bptl"
+RIGHTS = ("READ", "UPDATE", "UPDATE_VARIABLE")
+"""What the engine's user for BPTL may do with process instances, and nothing else."""
+
+_PROCESS_INSTANCE = 8
+
+# Whatever else the caller's environment holds could be a setting of BPTL and make two starts differ.
+_KEPT_NAMES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "SSL_CERT_FILE")
+
+
+class CommandFailed(Exception):
+    """A ``bptl`` command ended with an error; the message shows what it printed."""
+
+    def __init__(self, arguments: tuple[str, ...], *, exit_code: int, output: str) -> None:
+        self.arguments = arguments
+        self.exit_code = exit_code
+        self.output = output
+        super().__init__(f"bptl {' '.join(arguments)} ended with exit code {exit_code}\n{output.rstrip()}")
+
+
+class Topology:
+    """Servers, engine and BPTL's processes; ``part`` reaches each process for faults, ``rest`` the engine as its admin.
+
+    ``logs`` is the folder of the log files; ``directory`` keeps the data of PostgreSQL and the engine (default: fresh
+    data that vanish). ``environment`` adds to or replaces settings of BPTL. ``say`` is told what is being started.
+    """
+
+    def __init__(
+        self,
+        logs: Path,
+        *,
+        directory: Path | None = None,
+        workers: int = 2,
+        pollers: int = 1,
+        secrets: Mapping[str, str] | None = None,
+        engine_password: str,
+        environment: Mapping[str, str] | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.logs = logs
+        self._say = say
+        self._engine_password = engine_password
+        self.postgres = Postgres(directory / "postgres" if directory else None, durable=directory is not None)
+        self.valkey = Valkey(log=logs / "valkey.log")
+        # ;DB_CLOSE_ON_EXIT: the engine closes the file itself, in order, when it is told to stop.
+        kept = directory and f"jdbc:h2:file:{(directory / 'engine').resolve()}/engine;DB_CLOSE_ON_EXIT=FALSE"
+        self.engine = Engine(
+            "operaton",
+            authentication=True,
+            properties={"spring.datasource.url": kept} if kept else {},
+            log=logs / "engine.log",
+        )
+        self.web_port = free_port()
+        self.environment = {
+            **{name: os.environ[name] for name in _KEPT_NAMES if name in os.environ},
+            **(secrets or fresh_secrets()),
+            **self.postgres.environment(),
+            "CELERY_BROKER_URL": self.valkey.url,
+            "IS_HTTPS": "False",
+            "UWSGI_PORT": str(self.web_port),
+            "UWSGI_PROCESSES": "1",
+            "BPTL_LONG_POLL_SECONDS": "5",
+            "BPTL_LOG_FORMAT": "console",
+            **(environment or {}),
+        }
+        numbered = [f"work-{number}" for number in range(1, workers + 1)]
+        numbered += [f"poll-{number}" for number in range(1, pollers + 1)]
+        self._processes = {name: self._process(name) for name in ("web", "beat", *numbered)}
+        self._started = ExitStack()
+        self._expected: set[str] = set()
+
+    @property
+    def web_url(self) -> str:
+        """Where people find the pages."""
+        return f"http://{HOST}:{self.web_port}/"
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The names of BPTL's processes: web, beat, work-1 …, poll-1 …"""
+        return tuple(self._processes)
+
+    def part(self, name: str) -> Part:
+        """One process of BPTL, to kill, pause or look at."""
+        return self._processes[name]
+
+    def start(self) -> None:
+        """Start everything and configure the engine in BPTL; raises PartFailed, CommandFailed and JavaMissing."""
+        self.start_servers()
+        self.configure_engine()
+        for name in self._processes:
+            self.start_part(name)
+        self._say(f"waiting until {self.web_url} answers")
+        self.part("web").wait_until(lambda: answers(f"{self.web_url}ready"), seconds=60)
+
+    def start_servers(self) -> None:
+        """PostgreSQL, Valkey and the engine, with the tables of BPTL and its user at the engine."""
+        # The engine first: it takes longest, and the others start while it does.
+        self._say("starting the engine (the first time Maven builds it, which takes minutes)")
+        self._started.callback(self.engine.stop)
+        self.engine.launch()
+        self._say(f"starting PostgreSQL on port {self.postgres.port}")
+        self._started.callback(self.postgres.stop)
+        self.postgres.start()
+        self._say(f"starting Valkey on port {self.valkey.port}")
+        self._started.callback(self.valkey.stop)
+        self.valkey.start()
+        self._say("bptl manage migrate")
+        self.bptl("manage", "migrate", "--no-input")
+        self._say(f"waiting until the engine answers at {self.engine.url}")
+        self.engine.wait_until_ready()
+        self._make_engine_user()
+
+    def configure_engine(self) -> None:
+        """Tell BPTL of the engine, as an operator does."""
+        self._say(f"bptl engines set {ENGINE_NAME} --url {self.engine.url} --username {ENGINE_USER}")
+        self.bptl(
+            *("engines", "set", ENGINE_NAME, "--url", self.engine.url, "--product", "operaton", "--active"),
+            *("--username", ENGINE_USER, "--password-env", "ENGINE_PASSWORD"),
+            environment={"ENGINE_PASSWORD": self._engine_password},
+        )
+
+    def map_topics(self, unit_of_topic: Mapping[str, str]) -> None:
+        """Let each topic be done by a unit, unless it has a mapping already."""
+        known = {line.split()[2] for line in self.bptl("mappings", "list").splitlines()[1:]}
+        for topic, unit in unit_of_topic.items():
+            if topic not in known:
+                self._say(f"bptl mappings add --engine {ENGINE_NAME} --topic {topic} --unit {unit}")
+                self.bptl("mappings", "add", "--engine", ENGINE_NAME, "--topic", topic, "--unit", unit)
+
+    def bptl(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+        """Run one ``bptl`` command to its end and return what it printed; raises CommandFailed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "bptl", *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env={**self.environment, **(environment or {})},
+        )
+        if done.returncode != 0:
+            raise CommandFailed(arguments, exit_code=done.returncode, output=done.stdout + done.stderr)
+        return done.stdout
+
+    def start_part(self, name: str) -> None:
+        """Start one process of BPTL, also again after it was stopped or killed."""
+        self._say(f"starting bptl {name}")
+        self.part(name).start()
+        self._expected.add(name)
+
+    def stop_part(self, name: str, *, grace: float = 60.0) -> None:
+        """Stop one process of BPTL in order; it may drain for ``grace`` seconds."""
+        self._expected.discard(name)
+        self.part(name).stop(grace=grace)
+
+    def kill_part(self, name: str) -> None:
+        """End one process of BPTL as a crash would."""
+        self._expected.discard(name)
+        self.part(name).kill()
+
+    def check(self) -> None:
+        """Raise PartFailed when something that should run has ended."""
+        servers = (self.engine.part, self.postgres.part, self.valkey.part)
+        for part in (*servers, *(self.part(name) for name in self._expected)):
+            if not part.running:
+                raise PartFailed(part.name, reason=f"ended with exit code {part.exit_code}", log=part.log)
+
+    def stop(self) -> None:
+        """Stop BPTL's processes, last started first, then the servers; what failed to stop hinders no other."""
+        with ExitStack() as rest:
+            rest.push(self._started.pop_all())
+            for name, part in self._processes.items():
+                if part.running:
+                    rest.callback(self._stop_aloud, name)
+
+    def _stop_aloud(self, name: str) -> None:
+        self._say(f"stopping bptl {name}")
+        self.stop_part(name)
+        if code := self.part(name).exit_code:
+            self._say(f"bptl {name} did not end in order: exit code {code}, log {self.part(name).log}")
+
+    def _process(self, name: str) -> Part:
+        verb = name.partition("-")[0]
+        log = self.logs / f"{name}.log"
+        return Part(name, [sys.executable, "-m", "bptl", verb], log=log, environment=self.environment)
+
+    def _make_engine_user(self) -> None:
+        if not self.engine.rest.call("GET", "/user", query={"id": ENGINE_USER}):
+            self.engine.rest.create_user(ENGINE_USER, password=self._engine_password)
+            self.engine.rest.grant(ENGINE_USER, resource_type=_PROCESS_INSTANCE, permissions=RIGHTS)
