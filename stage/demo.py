@@ -117,16 +117,23 @@ def _wait_until_done(topology: Topology, *, cases: int, seconds: float) -> Tally
     said = -1
     while True:
         topology.check()
-        tally = Tally.of(topology, sample.PROCESS)
-        if tally.ended != said:
-            said = tally.ended
-            _say(f"{tally.ended} of {cases} cases ended")
-        if tally.ended == cases and tally.running == 0 and tally.final:
-            return tally
-        if time.monotonic() > deadline:
-            incidents = [f"{row['activityId']}: {row['incidentMessage']}" for row in topology.engine.rest.incidents()]
-            raise CasesUnfinished(cases=cases, tally=tally, incidents=incidents, seconds=seconds, logs=topology.logs)
+        ended = topology.engine.rest.ended(key=sample.PROCESS)
+        if ended != said:
+            said = ended
+            _say(f"{ended} of {cases} cases ended")
+        late = time.monotonic() > deadline
+        if late or ended >= cases:
+            tally = Tally.of(topology, sample.PROCESS)
+            if tally.running == 0 and tally.final:
+                return tally
+            if late:
+                raise _unfinished(topology, tally, cases=cases, seconds=seconds)
         time.sleep(0.2)
+
+
+def _unfinished(topology: Topology, tally: Tally, *, cases: int, seconds: float) -> CasesUnfinished:
+    incidents = [f"{row['activityId']}: {row['incidentMessage']}" for row in topology.engine.rest.incidents()]
+    return CasesUnfinished(cases=cases, tally=tally, incidents=incidents, seconds=seconds, logs=topology.logs)
 
 
 def _make_administrator(topology: Topology, password: str) -> None:

@@ -107,6 +107,18 @@ def hand_back(task_id: int, *, actor: str, reason: str) -> None:
     leases.give_back(task.external_id, worker_id=lease.worker_id, engine=_engine(task))
 
 
+def possible(task: Task) -> tuple[str, ...]:
+    """The actions of this module that the task allows as it is now: retry, deliver_again, complete, hand_back."""
+    state = Status(task.status), Outcome(task.outcome)
+    allowed_now = {
+        "retry": state == (Status.DELIVERED, Outcome.FAILED),
+        "deliver_again": task.status == Status.PERFORMED and (task.parked or task.lease_id is None),
+        "complete": allowed(Move.COMPLETE_BY_HAND, *state),
+        "hand_back": task.lease_id is not None and allowed(Move.RETURN, *state),
+    }
+    return tuple(name for name, yes in allowed_now.items() if yes)
+
+
 def _engine(task: Task) -> Engine:
     return engines.client(task.engine)
 
