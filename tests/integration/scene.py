@@ -1,9 +1,9 @@
-"""What a case of the heart works with: an engine of ours in a row, its double behind it, processes and tasks in any state."""
+"""What a case of the heart works with: an engine in a row, its double behind it, processes, tasks in any state."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,7 +13,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from bptl.connections import engines
-from bptl.connections.models import Engine, Mapping as TopicMapping
+from bptl.connections.models import Engine
+from bptl.connections.models import Mapping as TopicMapping
 from bptl.engines import base
 from bptl.engines.base import FetchRequest, TopicRequest
 from bptl.tasks.execution.claim import Claim, claim
@@ -223,5 +224,3 @@ def a_scene(there: FakeEngine) -> Iterator[Scene]:
         yield scene
     finally:
         engines.client(row).close()
-
-

@@ -111,7 +111,7 @@ def end(lease_ids: Sequence[uuid.UUID], *, how: LeaseEnd, reason: str) -> int:
     """End live leases that have no report: queued and running tasks become *returned* (*lost* when the engine no longer
     knows them), a stored outcome stays for the next lease. Answers how many were still live.
 
-    A 404 moves no task that has an outcome (design, rule 1); the sweep asks the engine soon about all that are not lost.
+    A 404 moves no task that has an outcome (design, rule 1); the sweep soon asks the engine about what is not lost.
     """
     if not lease_ids:
         return 0

@@ -94,7 +94,9 @@ class PollingLine:
         try:
             tasks = engine.fetch(request)
         except EngineUnavailable as error:
-            if error.sent and error.status is None:
+            # Only the engine's own word (it has a kind) says that nothing was locked: behind a proxy that lost patience
+            # the poll may still be parked.
+            if error.sent and not error.kind:
                 _insist(lambda: abandon(announced), until=asked + shortest.total_seconds())
             else:
                 never_sent(announced)

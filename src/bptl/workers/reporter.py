@@ -52,6 +52,7 @@ class Reporter:
         self._clients = clients
         self._on_settled = on_settled
         self._finished: queue.SimpleQueue[Finished] = queue.SimpleQueue()
+        self._unstored: set[uuid.UUID] = set()
         self._verdicts: queue.SimpleQueue[Verdict] = queue.SimpleQueue()
         self._storing: list[Finished] = []
         self._settling: list[Verdict] = []
@@ -69,11 +70,19 @@ class Reporter:
 
     def put(self, finished: Finished) -> None:
         """Hand over a finished run."""
+        with self._counting:
+            self._unstored.add(finished.claim.lease_id)
         self._finished.put(finished)
 
     def wake(self) -> None:
         """There may be reports to take over."""
         self._due_loop.wake()
+
+    @property
+    def unstored(self) -> set[uuid.UUID]:
+        """Leases of runs that were handed over and whose outcome is not committed yet."""
+        with self._counting:
+            return set(self._unstored)
 
     @property
     def idle(self) -> bool:
@@ -103,6 +112,8 @@ class Reporter:
             _gather(self._finished, self._storing)
         if self._storing:
             self._store_group(self._storing)
+            with self._counting:
+                self._unstored -= {finished.claim.lease_id for finished in self._storing}
             self._storing = []
         return 0.0
 

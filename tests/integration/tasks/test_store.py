@@ -10,6 +10,7 @@ import pytest
 from bptl.tasks import leases
 from bptl.tasks.execution.outcomes import Ended, Ending, store
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
+from bptl.tasks.models import Task
 from bptl.tasks.retries import Retry
 from tests.doubles.engine import FakeEngine
 from tests.integration.scene import Scene, completed, fresh, lease_of
@@ -59,10 +60,21 @@ def test_a_slow_unit_cannot_write_into_the_lease_of_its_successor(scene: Scene, 
     assert fresh(slow).status == Status.QUEUED
 
 
+def test_the_same_outcome_can_be_stored_again_when_the_database_was_gone_before_it_answered(scene: Scene) -> None:
+    worker = scene.process()
+    claimed = scene.performed(worker)
+    ended = Ended(claimed.task_id, claimed.lease_id, completed())
+    assert store(worker, [ended]) == {claimed.lease_id}
+    assert store(scene.process(), [ended]) == set()
+    Task.objects.update(report_tries=2)
+    assert store(worker, [ended]) == set()
+
+
 def test_an_outcome_is_stored_once(scene: Scene) -> None:
     worker = scene.process()
     claimed = scene.performed(worker, completed(leges=1))
-    assert store(worker, [Ended(claimed.task_id, claimed.lease_id, completed(leges=2))]) == set()
+    for other in (completed(leges=2), FAILED):
+        assert store(worker, [Ended(claimed.task_id, claimed.lease_id, other)]) == set()
     assert fresh(claimed).result == completed(leges=1).result
 
 

@@ -132,7 +132,9 @@ def _wire(values: MappingOf[str, Any]) -> dict[str, Any]:
     return {name: variable.to_json() for name, variable in encode_all(values).items()}
 
 
-def _failed(assignment: Assignment, error: BaseException, *, delay: timedelta | None = None, again: bool = True) -> Ending:
+def _failed(
+    assignment: Assignment, error: BaseException, *, delay: timedelta | None = None, again: bool = True
+) -> Ending:
     plan = assignment.plan
     retry: Retry = NO_RETRY
     if again:

@@ -1,0 +1,31 @@
+"""Can the broker be reached? For those who may not know which library carries the jobs."""
+
+from __future__ import annotations
+
+from kombu.exceptions import OperationalError
+
+from bptl.workers.app import app
+
+CONNECT_SECONDS = 5.0
+
+
+class BrokerAway(Exception):
+    """The broker at ``address`` (without its password) did not answer; ``reason`` is what the library said."""
+
+    def __init__(self, *, address: str, reason: str) -> None:
+        self.address = address
+        self.reason = reason
+        super().__init__(f"{address}: {reason}")
+
+
+def ping() -> str:
+    """Connect once, log in, and answer the broker's address without its password; raises BrokerAway."""
+    with app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
+        address = str(connection.as_uri())
+        try:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_SECONDS)
+            # Connecting alone proves nothing for Redis; a channel asks the server for a sign of life.
+            connection.channel().close()
+        except (OperationalError, *connection.connection_errors, *connection.channel_errors) as error:
+            raise BrokerAway(address=address, reason=str(error) or type(error).__name__) from error
+    return address
