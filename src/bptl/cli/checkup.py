@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +15,7 @@ from bptl.connections.models import Engine, Mapping
 from bptl.engines.base import EngineError
 from bptl.tasks import queries
 from bptl.tasks.lifecycle import Status
+from bptl.tasks.models import Process
 from bptl.web.health import migrated
 from bptl.work_units import registry
 from bptl.workers import broker
@@ -45,7 +46,7 @@ def everything() -> Iterator[Checked]:
     if not rows:
         yield Checked("engines", Finding(Mark.BAD, "there is none; add one with: bptl engines add --help"))
     for engine in rows:
-        yield from _about(f"engine {engine.name}", _engine(engine, polled=bool(alive.pollers)))
+        yield from _about(f"engine {engine.name}", _engine(engine, pollers=alive.pollers))
 
 
 def _about(what: str, findings: Iterator[Finding] | list[Finding]) -> Iterator[Checked]:
@@ -109,7 +110,8 @@ def _processes(alive: queries.Fleet) -> Iterator[Finding]:
         if processes:
             names = ", ".join(f"{process.host}:{process.pid}" for process in processes)
             places = f", {alive.places} places in all" if processes is alive.workers else ""
-            yield Finding(Mark.GOOD, f"{len(processes)} {kind} alive{places}: {names}")
+            plural = "s" if len(processes) > 1 else ""
+            yield Finding(Mark.GOOD, f"{len(processes)} {kind}{plural} alive{places}: {names}")
         else:
             yield Finding(Mark.BAD, f"no {kind} is alive: {without}")
     if len(alive.beats) > 1:
@@ -129,7 +131,7 @@ def _tasks(alive: queries.Fleet) -> Iterator[Finding]:
     yield Finding(Mark.GOOD, told or "none on record")
 
 
-def _engine(engine: Engine, *, polled: bool) -> Iterator[Finding]:
+def _engine(engine: Engine, *, pollers: Sequence[Process]) -> Iterator[Finding]:
     if not engine.active:
         yield Finding(Mark.GOOD, "is inactive, so it is not polled")
         return
@@ -145,8 +147,10 @@ def _engine(engine: Engine, *, polled: bool) -> Iterator[Finding]:
     if not found.version:
         return
     yield from _topics(engine, mapped={mapping.topic for mapping in active})
-    if active and polled:
-        yield from _fetches(engine)
+    if active and pollers:
+        # Both times are PostgreSQL's: its clock and ours need not agree.
+        since = max(poller.heartbeat_at - poller.started_at for poller in pollers)
+        yield _fetches(engine, since=since)
 
 
 def _mapping(mapping: Mapping) -> Iterator[Finding]:
@@ -181,18 +185,19 @@ def _topics(engine: Engine, *, mapped: set[str]) -> Iterator[Finding]:
         )
 
 
-def _fetches(engine: Engine) -> Iterator[Finding]:
+def _fetches(engine: Engine, *, since: timedelta) -> Finding:
+    """``since``: how long the oldest long-polling worker has been alive."""
     if queries.last_fetch(engine.pk, within=FETCHED_WITHIN) is None:
+        if since < FETCHED_WITHIN:
+            return Finding(Mark.DOUBT, "is not being polled yet: the long-polling worker started just now")
         minutes = FETCHED_WITHIN // timedelta(minutes=1)
-        yield Finding(
+        return Finding(
             Mark.BAD,
             f"no fetch was sent in the last {minutes} minutes although a long-polling worker lives: "
             "either no place is free, or its log says why",
         )
-        return
     newest = queries.newest_task(engine.pk)
     if newest is None:
-        yield Finding(Mark.DOUBT, "is being polled, but has never given us a task")
-    else:
-        ago = timedelta(seconds=int((timezone.now() - newest.recorded_at).total_seconds()))
-        yield Finding(Mark.GOOD, f"is being polled; its newest task came {ago} ago")
+        return Finding(Mark.DOUBT, "is being polled, but has never given us a task")
+    ago = timedelta(seconds=int((timezone.now() - newest.recorded_at).total_seconds()))
+    return Finding(Mark.GOOD, f"is being polled; its newest task came {ago} ago")

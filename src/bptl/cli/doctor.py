@@ -33,5 +33,5 @@ def doctor(as_json: bool) -> None:
         ]
         click.echo(json.dumps({"bad": bad, "doubt": doubtful, "findings": rows}, indent=2, ensure_ascii=False))
     else:
-        click.echo(f"\n{bad or 'no'} findings need action, {doubtful or 'none'} are worth a look")
+        click.echo(f"\nneed action: {bad}, worth a look: {doubtful}")
     sys.exit(1 if bad else 0)

@@ -34,7 +34,7 @@ LOOKS = 200
 """Most questions to engines in one sweep."""
 
 UNLOCK_MARGIN = 10.0
-"""Seconds. unlock checks nobody: only right after a GET that shows our id, and only while the lock surely lasts this long."""
+"""Seconds. unlock checks nobody: only right after a GET that shows our id, while the lock surely lasts this long."""
 
 
 @dataclass(slots=True)
@@ -185,7 +185,7 @@ WHERE t.status = '{Status.PERFORMED}' AND t.lease_id IS NULL AND p.id = t.report
 
 
 def _release_reports_of_the_dead() -> None:
-    """A result by hand is reported without a live lease: no lease ends with its reporter, so its report is freed here."""
+    """A result by hand is reported without a live lease: no lease ends with its reporter, its report is freed here."""
     sql.query(_RELEASE_REPORTS)
 
 
