@@ -99,7 +99,7 @@ class Floor:
         self._accepting = False
 
     def drain(self, *, grace: float) -> bool:
-        """Finish what runs within ``grace`` seconds, give back the rest, deliver what is stored. True when all ended."""
+        """Finish what runs in ``grace`` seconds, give back the rest, deliver what is stored. True when all ended."""
         deadline = time.monotonic() + grace
         reporting = min(10.0, grace / 4)
         self.stop_claiming()

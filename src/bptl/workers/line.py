@@ -87,9 +87,7 @@ class PollingLine:
         work_unit = unit(mapping)
         return topic_request(mapping, work_unit) if work_unit is not None else None
 
-    def _fetch(
-        self, announced: Announced, request: FetchRequest, engine: base.Engine, shortest: timedelta
-    ) -> float:
+    def _fetch(self, announced: Announced, request: FetchRequest, engine: base.Engine, shortest: timedelta) -> float:
         asked = time.monotonic()
         try:
             tasks = engine.fetch(request)
@@ -117,7 +115,7 @@ class PollingLine:
     def _record(
         self, announced: Announced, tasks: Sequence[ExternalTask], engine: base.Engine, *, until: float
     ) -> None:
-        """The tasks are locked for us: recorded as soon as the database takes them, else watched until they are free."""
+        """The tasks are locked for us: recorded as soon as the database takes them, else watched until free."""
         while True:
             try:
                 recorded = record(announced, tasks, mappings=self._mappings, engine=engine)

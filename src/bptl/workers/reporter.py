@@ -32,6 +32,9 @@ GROUP = 64
 GROUP_WAIT = 0.01
 """A group is committed when it has this many outcomes, or after this many seconds."""
 
+IDLE_WAIT = 1.0
+"""Seconds that a loop without work waits for some before it looks whether it should stop."""
+
 SENDERS = 16
 DUE_EVERY = 1.0
 
@@ -196,9 +199,9 @@ class Reporter:
 
 
 def _gather(source: queue.SimpleQueue[T], into: list[T]) -> None:
-    """Move a group: wait up to a second for a first item, then a moment for others."""
+    """Move a group: wait a while for a first item, then a moment for others."""
     try:
-        into.append(source.get(timeout=1.0))
+        into.append(source.get(timeout=IDLE_WAIT))
     except queue.Empty:
         return
     deadline = time.monotonic() + GROUP_WAIT

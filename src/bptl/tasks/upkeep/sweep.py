@@ -271,8 +271,8 @@ def _due() -> int:
 
 
 _TIDY = (
-    "DELETE FROM tasks_fetch"
-    " WHERE started_at < now() - interval '1 hour' AND closed_at IS NOT NULL AND watch_until IS NULL",
+    """DELETE FROM tasks_fetch
+    WHERE started_at < now() - interval '1 hour' AND closed_at IS NOT NULL AND watch_until IS NULL""",
     "DELETE FROM tasks_pollleadership WHERE expires_at < now() - interval '1 hour'",
 )
 
