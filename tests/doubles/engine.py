@@ -142,6 +142,7 @@ class FakeEngine:
             self.fetched_for: list[str] = []
             self.calls: Counter[str] = Counter()
             self.ahead = 0.0
+            self.polls_ended = 0
             self._faults.clear()
             self.changed.notify_all()
 
@@ -158,6 +159,12 @@ class FakeEngine:
         """Its process instance is cancelled."""
         with self.changed:
             self.tasks.pop(task.id, None)
+
+    def end_polls(self) -> None:
+        """Answer all parked polls now, as when their time is over."""
+        with self.changed:
+            self.polls_ended += 1
+            self.changed.notify_all()
 
     def advance(self, seconds: float) -> None:
         """Move the engine's clock."""
@@ -244,10 +251,11 @@ class FakeEngine:
         deadline = time.monotonic() + (body.get("asyncResponseTimeout") or 0) / 1000
         with self.changed:
             self.fetched_for.append(body["workerId"])
+            ended = self.polls_ended
             while True:
                 found = self._take(body)
                 left = deadline - time.monotonic()
-                if found or left <= 0:
+                if found or left <= 0 or self.polls_ended != ended:
                     return 200, found
                 # Tasks added and unlocked wake a parked poll; expiry is seen a little later.
                 self.changed.wait(min(left, 0.05))

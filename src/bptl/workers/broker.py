@@ -20,7 +20,8 @@ class BrokerAway(Exception):
 
 def ping() -> str:
     """Connect once, log in, and answer the broker's address without its password; raises BrokerAway."""
-    with app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
+    options = {**app.conf.broker_transport_options, "socket_timeout": CONNECT_SECONDS}
+    with app.connection_for_write(connect_timeout=CONNECT_SECONDS, transport_options=options) as connection:
         address = str(connection.as_uri())
         try:
             # For Redis this makes a channel, which asks the server for a sign of life.
