@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
 
-from stage.maven import JavaMissing
-from stage.operaton import PRODUCTS, Engine
-from stage.processes import PartFailed
+from stage.postgres import create_database, drop_database
+from tests.engines.products import ON_POSTGRESQL, chosen, started
 from tests.engines.scene import READER, STRANGER, WORKER, House, Scene
-
-GATE = "operaton"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "product" in metafunc.fixturenames:
-        products = PRODUCTS if metafunc.config.getoption("all") else (GATE,)
+        products = chosen(everything=metafunc.config.getoption("all"))
         metafunc.parametrize("product", products, scope="session")
 
 
-def started(product: str, *, authentication: bool, properties: dict[str, str] | None = None) -> Engine:
-    """A running engine; skips the case where this machine has no Java, or cannot build a product beyond the gate's."""
-    engine = Engine(product, authentication=authentication, properties=properties)
-    try:
-        engine.start()
-    except JavaMissing as error:
-        pytest.skip(str(error))
-    except PartFailed as error:
-        if product == GATE:
-            raise
-        pytest.skip(f"{product} cannot be built or started here: {error}")
-    return engine
+@pytest.fixture(scope="session")
+def datasource(product: str, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Where the engine keeps its data, as its properties; empty for the memory of its own process."""
+    if product != ON_POSTGRESQL:
+        yield {}
+        return
+    address: dict[str, str] = request.getfixturevalue("database")
+    name = f"engine_{secrets.token_hex(4)}"
+    create_database(address, name)
+    yield {
+        "spring.datasource.url": f"jdbc:postgresql://{address['DB_HOST']}:{address['DB_PORT']}/{name}",
+        "spring.datasource.username": address["DB_USER"],
+        "spring.datasource.password": address["DB_PASSWORD"],
+    }
+    drop_database(address, name)
 
 
 @pytest.fixture(scope="session")
-def house(product: str) -> Iterator[House]:
+def house(product: str, datasource: dict[str, str]) -> Iterator[House]:
     """The engine with authentication and authorization, furnished."""
-    engine = started(product, authentication=True)
+    engine = started(product, authentication=True, properties=datasource)
     house = House(engine)
     try:
         house.furnish()

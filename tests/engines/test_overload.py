@@ -10,7 +10,7 @@ import pytest
 
 from bptl.engines.base import EngineUnavailable, FetchRequest, TopicRequest
 from bptl.engines.camunda7.client import Camunda7
-from tests.engines.conftest import started
+from tests.engines.products import started
 from tests.engines.scene import new_worker_id
 
 POLLS = 48
@@ -18,8 +18,8 @@ POLLS = 48
 
 @pytest.fixture(scope="module")
 def narrow(product: str) -> Iterator[Camunda7]:
-    """Our client at an engine without authentication, with room for one waiting request."""
-    properties = {"test.unique-worker-request": "true", "test.queue-capacity": "1"}
+    """Our client at an engine without authentication, with room for three waiting requests."""
+    properties = {"test.unique-worker-request": "true", "test.queue-capacity": "3"}
     engine = started(product, authentication=False, properties=properties)
     client = Camunda7(engine.url, connections=POLLS)
     yield client
@@ -57,7 +57,7 @@ def test_a_full_queue_is_unavailable(narrow: Camunda7) -> None:
             refusals = [error for end in ends if (error := end.result())]
             if refusals:
                 break
-    assert refusals, "ten bursts never filled a queue of one"
+    assert refusals, "ten bursts never filled a queue of three"
     assert {(error.status, error.sent) for error in refusals} == {(500, True)}
 
 

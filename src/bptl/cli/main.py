@@ -16,7 +16,7 @@ VERBS = (
     Verb("beat", "bptl.cli.processes", "Kick off the periodic jobs."),
     Verb("engines", "bptl.cli.engines", "The engines that BPTL works for."),
     Verb("mappings", "bptl.cli.mappings", "Which work unit does which topic."),
-    Verb("tasks", "bptl.cli.tasks", "Where tasks are, and what to do about them."),
+    Verb("tasks", "bptl.cli.task_commands", "Where tasks are, and what to do about them."),
     Verb("units", "bptl.cli.units", "The catalogue of work units."),
     Verb("sandbox", "bptl.cli.sandbox", "A small BPMN engine for laptops and tests; not for production."),
     Verb("doctor", "bptl.cli.doctor", "Check everything and say what to do."),

@@ -1,0 +1,203 @@
+"""A task in words: as a row of a list, as JSON, and as a page that begins with what is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from bptl.tasks.actions import possible
+from bptl.tasks.models import Event, Lease, Task
+from bptl.tasks.queries import TaskStory
+
+HEADING = ("task", "status", "outcome", "topic", "engine", "business key", "process instance", "leases", "changed at")
+
+COMMANDS = {
+    "retry": "bptl tasks retry {id} --reason …            the engine offers it once more",
+    "deliver_again": "bptl tasks deliver-again {id} --reason …    its stored result is reported again",
+    "complete": "bptl tasks complete {id} --reason … --var NAME=JSON    a person has done its work",
+    "hand_back": "bptl tasks hand-back {id} --reason …        our lease ends, the engine offers it again",
+}
+
+
+def row(task: Task) -> tuple[str, ...]:
+    """The cells under HEADING."""
+    return (
+        str(task.pk),
+        task.status + (", parked" if task.parked else ""),
+        task.outcome or "-",
+        task.topic,
+        task.engine.name,
+        task.business_key or "-",
+        task.process_instance_id or "-",
+        str(task.attempts),
+        _time(task.changed_at),
+    )
+
+
+def facts(task: Task) -> dict[str, Any]:
+    """What a list says of one task, for machines."""
+    return {
+        "id": task.pk,
+        "status": task.status,
+        "outcome": task.outcome,
+        "engine": task.engine.name,
+        "topic": task.topic,
+        "external_id": task.external_id,
+        "process_instance_id": task.process_instance_id,
+        "process_definition_key": task.process_definition_key,
+        "activity_id": task.activity_id,
+        "business_key": task.business_key,
+        "tenant_id": task.tenant_id,
+        "attempts": task.attempts,
+        "parked": task.parked,
+        "assumed": task.assumed,
+        "by_hand": task.by_hand,
+        "recorded_at": task.recorded_at,
+        "changed_at": task.changed_at,
+    }
+
+
+def whole(story: TaskStory) -> dict[str, Any]:
+    """Everything about one task, for machines."""
+    task = story.task
+    return {
+        **facts(task),
+        "error": _error(story),
+        "unit": task.mapping.unit if task.mapping else "",
+        "variables": task.variables,
+        "result": task.result,
+        "report": {"tries": task.report_tries, "refusals": task.report_refusals, "last_refusal": task.report_error},
+        "leases": [
+            {
+                "id": lease.id,
+                "number": lease.number,
+                "worker_id": lease.worker_id,
+                "recorded_at": lease.recorded_at,
+                "claimed_at": lease.claimed_at,
+                "performed_at": lease.performed_at,
+                "ended_at": lease.ended_at,
+                "ended_as": lease.ended_as,
+                "outcome": lease.outcome,
+                "error": lease.error,
+                "extensions": lease.extensions,
+                "locked_until": lease.locked_until,
+            }
+            for lease in story.leases
+        ],
+        "events": [
+            {"at": event.at, "name": event.name, "actor": event.actor, "detail": event.detail} for event in story.events
+        ],
+        "possible": list(possible(task)),
+    }
+
+
+def page(story: TaskStory) -> list[str]:
+    """The lines of ``bptl tasks show``: the error first, then what it is, its walk, its variables, what can be done."""
+    task = story.task
+    lines = [f"task {task.pk}: {task.topic} is {_state(task)}"]
+    if error := _error(story):
+        lines += ["", f"  error: {error}"]
+    lines += ["", *_about(task), "", "walk:", *_walk(story)]
+    lines += ["", "variables in:", *_variables(task.variables)]
+    lines += ["", "result:", *_result(task)]
+    commands = [COMMANDS[action].format(id=task.pk) for action in possible(task)]
+    return [*lines, "", "what can be done now:", *(f"  {command}" for command in commands or ["nothing is needed"])]
+
+
+def _state(task: Task) -> str:
+    notes = [task.outcome, "by hand" if task.by_hand else "", "parked" if task.parked else ""]
+    notes += ["assumed: the engine no longer knew it" if task.assumed else ""]
+    said = ", ".join(note for note in notes if note)
+    return f"{task.status} ({said})" if said else task.status
+
+
+def _error(story: TaskStory) -> str:
+    """The cause of what is wrong now: the engine's refusal of a result, else the error of the last attempt."""
+    task = story.task
+    if task.report_error and task.status != "delivered":
+        return f"the engine does not take the result: {task.report_error}"
+    if task.outcome == "completed":
+        return ""
+    last = next((lease.error for lease in reversed(story.leases) if lease.error), None)
+    return _cause(last) if last else ""
+
+
+def _cause(error: Mapping[str, Any]) -> str:
+    code = f"{error['code']}: " if error.get("code") else ""
+    return f"{code}{error.get('message', '')}"
+
+
+def _about(task: Task) -> Iterator[str]:
+    rows = {
+        "engine": f"{task.engine.name}, external task {task.external_id}",
+        "unit": task.mapping.unit if task.mapping else "its mapping was deleted",
+        "process": f"{task.process_definition_key}, instance {task.process_instance_id}, activity {task.activity_id}",
+        "business key": task.business_key,
+        "tenant": task.tenant_id,
+        "priority": str(task.priority or ""),
+        "extension properties": json.dumps(task.extension_properties) if task.extension_properties else "",
+    }
+    return (f"  {name}: {value}" for name, value in rows.items() if value)
+
+
+def _walk(story: TaskStory) -> list[str]:
+    steps = [step for lease in story.leases for step in _steps(lease)]
+    steps += [(event.at, _event(event)) for event in story.events]
+    if story.task.created_at:
+        steps.append((story.task.created_at, "created at the engine (by its clock)"))
+    return [f"  {_time(at)}  {text}" for at, text in sorted(steps, key=lambda step: step[0])]
+
+
+def _steps(lease: Lease) -> list[tuple[datetime, str]]:
+    who = f"lease {lease.number}"
+    steps = [(lease.recorded_at, f"{who}: fetched as {lease.worker_id}, locked for {lease.lock_ms / 1000:g} s")]
+    if lease.claimed_at:
+        steps.append((lease.claimed_at, f"{who}: started"))
+    if lease.performed_at:
+        error = f": {_cause(lease.error)}" if lease.error else ""
+        steps.append((lease.performed_at, f"{who}: {lease.outcome}{error}{_again(lease.error)}"))
+    if lease.ended_at:
+        extended = f", extended {lease.extensions} times" if lease.extensions else ""
+        steps.append((lease.ended_at, f"{who}: ended as {lease.ended_as}{extended}"))
+    return steps
+
+
+def _again(error: Mapping[str, Any] | None) -> str:
+    if not error or error.get("retries") is None:
+        return ""
+    if error["retries"] == 0:
+        return "; no retries left"
+    return f"; {error['retries']} retries left, the next in {error.get('wait_ms', 0) / 1000:.1f} s"
+
+
+def _event(event: Event) -> str:
+    detail = ", ".join(f"{name}: {value}" for name, value in event.detail.items())
+    return " ".join(part for part in (event.name, f"by {event.actor}" if event.actor else "", detail) if part)
+
+
+def _variables(variables: Mapping[str, Any]) -> Sequence[str]:
+    rows = [
+        f"  {name} = {json.dumps(data.get('value'), ensure_ascii=False)}  ({data.get('type')})"
+        for name, data in sorted(variables.items())
+    ]
+    return rows or ["  none"]
+
+
+def _result(task: Task) -> Sequence[str]:
+    if not task.result:
+        return ["  none yet"]
+    rest = [
+        f"  {name}: {line}"
+        for name, value in task.result.items()
+        if name != "variables"
+        for line in str(value).splitlines()
+    ]
+    return [*rest, *(_variables(task.result["variables"]) if "variables" in task.result else [])]
+
+
+def _time(at: datetime) -> str:
+    return timezone.localtime(at).isoformat(sep=" ", timespec="milliseconds")

@@ -1,0 +1,214 @@
+"""``bptl tasks``: where tasks are, why, and what a person does about them.
+
+Imports that need the models stand inside the commands, so that ``--help`` needs no configuration.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import click
+
+from bptl.cli.start import start_django
+
+
+def accountable(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add who acts and why; both are kept with the task."""
+    actor = click.option("--actor", default=getpass.getuser, show_default="your login", help="Who does this.")
+    reason = click.option("--reason", required=True, help="Why; kept with the task.")
+    return reason(actor(command))
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+@click.group()
+def tasks() -> None:
+    """Where tasks are, and what to do about them."""
+
+
+@tasks.command("list")
+@click.option("--status", default="", help="queued, running, waiting, performed, delivered, returned, uncertain, lost.")
+@click.option("--outcome", default="", help="completed, failed or thrown.")
+@click.option("--engine", default="", help="Name of the engine.")
+@click.option("--topic", default="", help="Topic of the external task.")
+@click.option("--process-instance", default="", help="Id of the process instance.")
+@click.option("--business-key", default="", help="Business key of the process instance.")
+@click.option("--before", type=int, help="Only tasks with a lower number: continues a list.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Most tasks to show.")
+@as_json
+def list_tasks(
+    status: str,
+    outcome: str,
+    engine: str,
+    topic: str,
+    process_instance: str,
+    business_key: str,
+    before: int | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show tasks, newest first."""
+    start_django()
+    from bptl.cli import stories, table
+    from bptl.tasks import queries
+    from bptl.tasks.lifecycle import Outcome, Status
+
+    _must_be_one_of("--status", status, [str(known) for known in Status])
+    _must_be_one_of("--outcome", outcome, [str(known) for known in Outcome if known])
+    wanted = queries.TaskFilter(
+        status=status,
+        outcome=outcome,
+        engine=engine,
+        topic=topic,
+        process_instance_id=process_instance,
+        business_key=business_key,
+        before_id=before,
+    )
+    found = queries.tasks(wanted, limit=limit)
+    if as_json:
+        _print_json([stories.facts(task) for task in found])
+    else:
+        table.show(stories.HEADING, [stories.row(task) for task in found])
+
+
+@tasks.command()
+@as_json
+def count(as_json: bool) -> None:
+    """Show how many tasks there are by status and outcome (as JSON: status → outcome → number)."""
+    start_django()
+    from bptl.cli import table
+    from bptl.tasks import queries
+
+    counts = sorted(queries.counts().items())
+    if as_json:
+        nested: dict[str, dict[str, int]] = {}
+        for (status, outcome), amount in counts:
+            nested.setdefault(status, {})[outcome] = amount
+        _print_json(nested)
+    else:
+        table.show(("status", "outcome", "tasks"), [(*state, str(amount)) for state, amount in counts])
+
+
+@tasks.command()
+@click.argument("number", type=int)
+@as_json
+def show(number: int, as_json: bool) -> None:
+    """Tell all that is known of task NUMBER: its error, its walk, its variables, what can be done now."""
+    start_django()
+    from bptl.cli import stories
+    from bptl.tasks import queries
+    from bptl.tasks.models import Task
+
+    try:
+        story = queries.story(number)
+    except Task.DoesNotExist:
+        raise click.ClickException(f"there is no task {number}; see bptl tasks list") from None
+    if as_json:
+        _print_json(stories.whole(story))
+    else:
+        click.echo("\n".join(stories.page(story)))
+
+
+@tasks.command()
+@click.argument("numbers", type=int, nargs=-1, required=True)
+@accountable
+def retry(numbers: tuple[int, ...], actor: str, reason: str) -> None:
+    """Let the engine offer the failed tasks NUMBERS once more."""
+    start_django()
+    from bptl.tasks import actions
+
+    refused = 0
+    for number in numbers:
+        try:
+            _do(number, partial(actions.retry, number, actor=actor, reason=reason))
+        except click.ClickException as error:
+            refused += 1
+            error.show()
+        else:
+            click.echo(f"task {number}: the engine offers it again")
+    sys.exit(1 if refused else 0)
+
+
+@tasks.command("deliver-again")
+@click.argument("number", type=int)
+@accountable
+def deliver_again(number: int, actor: str, reason: str) -> None:
+    """Report the stored result of task NUMBER again; its work is not repeated."""
+    start_django()
+    from bptl.tasks import actions
+
+    _do(number, partial(actions.deliver_again, number, actor=actor, reason=reason))
+    click.echo(f"task {number}: its result is reported again")
+
+
+@tasks.command()
+@click.argument("number", type=int)
+@click.option("--var", "texts", multiple=True, metavar="NAME=JSON", help="A variable to set; may be repeated.")
+@accountable
+def complete(number: int, texts: tuple[str, ...], actor: str, reason: str) -> None:
+    """Say that the work of task NUMBER is done; its unit is not run again."""
+    start_django()
+    from bptl.tasks import actions
+
+    variables = dict(_variable(text) for text in texts)
+    _do(number, partial(actions.complete_by_hand, number, variables, actor=actor, reason=reason))
+    click.echo(f"task {number}: completed by hand")
+
+
+@tasks.command("hand-back")
+@click.argument("number", type=int)
+@accountable
+def hand_back(number: int, actor: str, reason: str) -> None:
+    """End our lease on task NUMBER, so that the engine offers it again; a running unit is cancelled."""
+    start_django()
+    from bptl.tasks import actions
+
+    _do(number, partial(actions.hand_back, number, actor=actor, reason=reason))
+    click.echo(f"task {number}: handed back to its engine")
+
+
+def _do(number: int, action: Callable[[], None]) -> None:
+    """Run one action; a refusal becomes one line."""
+    from bptl.engines.base import EngineError
+    from bptl.engines.variables import UnsendableValue
+    from bptl.tasks.actions import ActionRefused
+    from bptl.tasks.lifecycle import TransitionRefused
+    from bptl.tasks.models import Task
+
+    try:
+        action()
+    except Task.DoesNotExist:
+        raise click.ClickException(f"there is no task {number}; see bptl tasks list") from None
+    except (ActionRefused, TransitionRefused) as error:
+        raise click.ClickException(str(error)) from error
+    except UnsendableValue as error:
+        raise click.ClickException(f"task {number}: {error}") from error
+    except EngineError as error:
+        raise click.ClickException(f"task {number}: the engine did not do it: {error.message}") from error
+
+
+def _variable(text: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
+    if not (sign and name):
+        raise click.UsageError(f"--var {text}: write NAME=JSON, for instance --var 'besluit=\"verlenen\"'")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        raise click.UsageError(
+            f"--var {text}: {value!r} is not JSON; a text needs quotes: --var '{name}=\"{value}\"'"
+        ) from None
+
+
+def _must_be_one_of(option: str, value: str, known: list[str]) -> None:
+    if value and value not in known:
+        raise click.UsageError(f"{option}: {value!r} is none of {', '.join(known)}")
+
+
+def _print_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
