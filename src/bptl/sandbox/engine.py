@@ -12,7 +12,7 @@ from typing import Any
 
 from SpiffWorkflow.exceptions import SpiffWorkflowException
 
-from bptl.lib.log import get_logger
+from bptl.lib.log import get_logger, quiet
 from bptl.sandbox.clock import Clock
 from bptl.sandbox.elements import Element
 from bptl.sandbox.errors import EngineError, Invalid, ModelRefused, NoResource, Refused
@@ -34,6 +34,7 @@ class Engine:
     """Every change is made inside ``command``: one at a time, all or nothing."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
+        quiet("spiff")
         self.store, self.clock = store, clock
         self.signals: deque[tuple[str, Mapping[str, Typed]]] = deque()
         self.closing = False
@@ -175,7 +176,7 @@ class Engine:
                     raise EngineError("Deletion of a process definition without cascading failed: it has instances")
                 for row in used:
                     if row["endTime"] is None:
-                        self.instance(row["id"]).finish("EXTERNALLY_TERMINATED", "deployment deleted")
+                        self.terminate(row["id"], "EXTERNALLY_TERMINATED", "deployment deleted")
                 for table in ("subscription", "timer", "definition"):
                     column = "id" if table == "definition" else "definitionId"
                     self.store.run(f"DELETE FROM {table} WHERE {column} = ?", [definition["id"]])  # noqa: S608 - our own names
@@ -246,6 +247,12 @@ class Engine:
             instance = Instance(self, row, self._process(definition), Scopes.load(self.store, instance_id))
         self._keep(instance)
         return instance
+
+    def terminate(self, instance_id: str, state: str, reason: str | None = None) -> None:
+        """End an instance, unless it has ended earlier in this command."""
+        touched = self._touched.get(instance_id)
+        if touched is None or not touched.ended:
+            self.instance(instance_id).finish(state, reason)
 
     def _keep(self, instance: Instance) -> None:
         self._touched[instance.id] = self._instances[instance.id] = instance

@@ -29,21 +29,17 @@ Split = BoundaryEventSplit
 State = TaskState
 
 
-class Observed(BpmnSpecMixin):
-    """Tells the instance when it is done; ``element`` is what the model says about it."""
+class Observed:
+    """Tells the instance when it is done; ``element`` is what the model says about it. To be put before the others."""
 
     element: Element
 
     def _run_hook(self, task: Any) -> Any:
         task.workflow.script_engine.leave(task)
-        return super()._run_hook(task)
+        return super()._run_hook(task)  # type: ignore[misc]
 
 
-class Step(Observed):
-    """Done as soon as it is reached."""
-
-
-class Wait(Observed):
+class Waiting(Observed):
     """Reached, it waits until the instance fires it."""
 
     def _update_hook(self, task: Any) -> bool:
@@ -56,7 +52,15 @@ class Wait(Observed):
         return False
 
 
-class Boundary(Wait, BoundaryEventMixin):
+class Step(Observed, BpmnSpecMixin):
+    """Done as soon as it is reached."""
+
+
+class Wait(Waiting, BpmnSpecMixin):
+    """A task or event that waits."""
+
+
+class Boundary(Waiting, BoundaryEventMixin, BpmnSpecMixin):
     """A boundary event; an interrupting one ends its activity through SpiffWorkflow's join."""
 
     def __init__(self, wf_spec: Any, bpmn_id: str, **options: Any) -> None:
@@ -78,7 +82,7 @@ class Boundary(Wait, BoundaryEventMixin):
             again.cancel()
 
 
-class Terminate(Observed, EndEventMixin):
+class Terminate(Observed, EndEventMixin, BpmnSpecMixin):
     """Ends its scope at once."""
 
     def __init__(self, wf_spec: Any, bpmn_id: str, **options: Any) -> None:
@@ -89,23 +93,23 @@ class Terminate(Observed, EndEventMixin):
         return True
 
 
-class Exclusive(Observed, ExclusiveGatewayMixin):
+class Exclusive(Observed, ExclusiveGatewayMixin, BpmnSpecMixin):
     """One way on."""
 
 
-class Inclusive(Observed, InclusiveGatewayMixin):
+class Inclusive(Observed, InclusiveGatewayMixin, BpmnSpecMixin):
     """Every way whose condition is true."""
 
 
-class ParallelGateway(Observed, ParallelGatewayMixin):
+class ParallelGateway(Observed, ParallelGatewayMixin, BpmnSpecMixin):
     """All ways; waits for all that come."""
 
 
-class EventGateway(Observed):
+class EventGateway(Observed, BpmnSpecMixin):
     """All its events wait; the first that happens cancels the others (the instance sees to it)."""
 
 
-class Subprocess(Observed, SubWorkflowTaskMixin):
+class Subprocess(Observed, SubWorkflowTaskMixin, BpmnSpecMixin):
     """An embedded subprocess: a scope of its own."""
 
     def _update_hook(self, task: Any) -> Any:
@@ -135,11 +139,13 @@ class Collection:
         elements: list[Any] = task.workflow.script_engine.collection(task, self.expression)
         return elements
 
+    def exists(self, _task: Any) -> bool:
+        """``get`` says it better when there is none."""
+        return True
 
-class _Multiple(BpmnSpecMixin):
+
+class _Multiple(Observed):
     """What sequential and parallel instances share: each is a scope with Camunda's counters."""
-
-    element: Element
 
     def _update_hook(self, task: Any) -> Any:
         task.workflow.script_engine.multiple(task)
@@ -158,14 +164,10 @@ class _Multiple(BpmnSpecMixin):
         workflow.script_engine.instance_closed(child.parent, child)
         super().merge_child(workflow, child)
 
-    def _run_hook(self, task: Any) -> Any:
-        task.workflow.script_engine.leave(task)
-        return super()._run_hook(task)
 
-
-class Parallel(_Multiple, ParallelMultiInstanceTaskMixin):
+class Parallel(_Multiple, ParallelMultiInstanceTaskMixin, BpmnSpecMixin):
     """All instances at once."""
 
 
-class Sequential(_Multiple, SequentialMultiInstanceTaskMixin):
+class Sequential(_Multiple, SequentialMultiInstanceTaskMixin, BpmnSpecMixin):
     """One instance after the other."""
