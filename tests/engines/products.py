@@ -36,7 +36,12 @@ def chosen(*, everything: bool) -> list[str]:
     """The products of this run."""
     if not everything:
         return [SANDBOX, GATE]
-    return [SANDBOX, GATE, ON_POSTGRESQL, *(product for product in PRODUCTS if product != GATE and not why_not(product))]
+    return [
+        SANDBOX,
+        GATE,
+        ON_POSTGRESQL,
+        *(product for product in PRODUCTS if product != GATE and not why_not(product)),
+    ]
 
 
 def started(product: str, *, authentication: bool, properties: Mapping[str, str] | None = None) -> Engine | Sandbox:

@@ -7,7 +7,7 @@ Nothing is kept before ``save``; when a command fails, the engine forgets the in
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -26,8 +26,8 @@ from bptl.sandbox.variables import Typed, of, python
 if TYPE_CHECKING:
     from bptl.sandbox.engine import Engine
 
-MOST_STEPS = 10_000
-"""Steps of one command: a loop without a wait state would never end."""
+MOST_ROUNDS = 500
+"""How often one command passes one node: a loop without a wait state would never end."""
 _LIVING = State.WAITING | State.STARTED | State.READY
 
 
@@ -284,16 +284,12 @@ class Instance:
             return
         self._advancing = True
         self.changed = True
-        steps = 0
+        rounds: Counter[Any] = Counter()
         try:
             while not self.ended and (ready := self._ready()):
                 for task in ready:
                     if task.state == State.READY and task.id in task.workflow.tasks and not self.ended:
-                        steps += 1
-                        if steps > MOST_STEPS:
-                            raise EngineError(
-                                f"{MOST_STEPS} steps without a wait state: the model goes round in circles"
-                            )
+                        self._count(rounds, task)
                         task.run()
                         self._settle()
         finally:
@@ -306,6 +302,13 @@ class Instance:
         for key in self._open - self._living():
             self._close(key, canceled=True)
             self.scopes.leave(key)
+
+    def _count(self, rounds: Counter[Any], task: Any) -> None:
+        """One more step. The instances of a multi-instance activity are no rounds."""
+        key = task.workflow.parent_task_id, task.task_spec.name
+        rounds[key] += not task.triggered
+        if rounds[key] > MOST_ROUNDS:
+            raise EngineError(f"{key[1]}: {MOST_ROUNDS} rounds without a wait state; the model goes in circles")
 
     def save(self) -> None:
         """Write what has changed."""

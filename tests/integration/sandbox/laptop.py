@@ -36,7 +36,9 @@ def flow(*ids: str, condition: str | None = None) -> str:
 
 def external(name: str, inside: str = "", *, attributes: str = "") -> str:
     """An external task whose topic is its id."""
-    return f'<serviceTask id="{name}" camunda:type="external" camunda:topic="{name}" {attributes}>{inside}</serviceTask>'
+    return (
+        f'<serviceTask id="{name}" camunda:type="external" camunda:topic="{name}" {attributes}>{inside}</serviceTask>'
+    )
 
 
 class Laptop:

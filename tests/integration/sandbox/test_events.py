@@ -51,7 +51,9 @@ def event_sub(name: str, event: str, after: str, *, interrupting: bool = True) -
 
 
 def test_a_message_and_a_receive_task_wait_for_their_name(laptop: Laptop) -> None:
-    model = bpmn(f'{START}{catch("c", MESSAGE)}<receiveTask id="r" messageRef="m"/>{END}' + flow("s", "c", "r", "e"), roots=ROOTS)
+    model = bpmn(
+        f'{START}{catch("c", MESSAGE)}<receiveTask id="r" messageRef="m"/>{END}' + flow("s", "c", "r", "e"), roots=ROOTS
+    )
     instance = laptop.run(model)
     laptop.message("go", variables={"x": 1})
     assert laptop.variables(instance) == {"x": 1}

@@ -95,7 +95,7 @@ def test_a_circle_without_a_wait_state_is_stopped(laptop: Laptop) -> None:
         f'{START}<exclusiveGateway id="m"/><exclusiveGateway id="g" default="g-m"/>{END}'
         + flow("s", "m", "g", "m") + flow("g", "e", condition="${false}")
     )  # fmt: skip
-    with pytest.raises(EngineError):
+    with pytest.raises(EngineError, match="circles"):
         laptop.run(model)
 
 
@@ -139,7 +139,9 @@ def test_inputs_are_local_lists_and_maps_are_built_and_outputs_leave(laptop: Lap
     assert seen(following) == {"n": 1, "answer": {"deep": True}}
 
 
-CALLED = bpmn(f'<startEvent id="cs"/>{external("inside")}<endEvent id="ce"/>' + flow("cs", "inside", "ce"), key="called")
+CALLED = bpmn(
+    f'<startEvent id="cs"/>{external("inside")}<endEvent id="ce"/>' + flow("cs", "inside", "ce"), key="called"
+)
 
 
 def caller(mappings: str, after: str = "b") -> bytes:
