@@ -10,7 +10,6 @@ from bptl.sandbox.expressions import Template, compiled
 
 BPMN = "{http://www.omg.org/spec/BPMN/20100524/MODEL}"
 CAMUNDA = ("{http://camunda.org/schema/1.0/bpmn}", "{http://operaton.org/schema/1.0/bpmn}")
-WAITING = {"external", "user", "message", "signal", "timer", "error", "escalation", "call"}
 TASKS = {"serviceTask", "sendTask", "businessRuleTask"}
 NO_EVENT = {"intermediateThrowEvent": "intermediateNoneThrowEvent", "endEvent": "noneEndEvent"}
 
@@ -33,7 +32,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Element:
-    """One flow node. ``kind`` is what happens at it: one of WAITING, throw, or empty; ``type`` is the history's word."""
+    """One flow node. ``kind`` is what it waits for (see ``waits``), throw, or empty; ``type`` is the history's word."""
 
     id: str
     name: str | None
@@ -46,6 +45,13 @@ class Element:
     inputs: Sequence[tuple[str, Value]] = ()
     outputs: Sequence[tuple[str, Value]] = ()
     call: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def happening(self) -> Event:
+        """The event of an element that has one."""
+        if self.event is None:
+            raise ValueError(f"{self.id} has no event")
+        return self.event
 
     def template(self, attribute: str, default: str = "") -> Template:
         """A Camunda attribute as an expression."""

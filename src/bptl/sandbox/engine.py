@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -105,7 +104,7 @@ class Engine:
     def deploy(
         self, name: str, files: Mapping[str, bytes], *, source: str | None, tenant_id: str | None, skip_equal: bool
     ) -> tuple[Row, list[Row]]:
-        """Deploy files; the deployment and its definitions. Unchanged files are the old deployment's with ``skip_equal``.
+        """Deploy files; the deployment and its definitions. ``skip_equal``: unchanged ones are the old deployment's.
 
         Raises ModelRefused.
         """
@@ -118,8 +117,8 @@ class Engine:
         with self.command():
             if skip_equal and (old := self._equal(name, files, tenant_id)):
                 return old, []
-            deployment = {"id": new_id(), "name": name, "source": source, "tenantId": tenant_id}
-            deployment["deploymentTime"] = self.clock.now()  # type: ignore[assignment]
+            deployment: Row = {"id": new_id(), "name": name, "source": source, "tenantId": tenant_id}
+            deployment["deploymentTime"] = self.clock.now()
             self.store.put("deployment", deployment)
             for file, content in files.items():
                 row = {"id": new_id(), "deploymentId": deployment["id"], "name": file, "content": content}
@@ -139,7 +138,12 @@ class Engine:
         statement = "SELECT max(version) AS last FROM definition WHERE key = ? AND tenantId IS ?"
         tenant_id = deployment["tenantId"]
         version = ((self.store.row(statement, [process.id, tenant_id]) or {}).get("last") or 0) + 1
-        row = {"id": f"{process.id}:{version}:{new_id()}", "key": process.id, "version": version, "name": process.name}
+        row: Row = {
+            "id": f"{process.id}:{version}:{new_id()}",
+            "key": process.id,
+            "version": version,
+            "name": process.name,
+        }
         row |= {"versionTag": process.version_tag, "tenantId": tenant_id, "deploymentId": deployment["id"]}
         row |= {"resource": file, "suspended": 0}
         self.store.put("definition", row)
@@ -166,7 +170,7 @@ class Engine:
             self.store.put("subscription", row | {"eventType": start.event.kind, "eventName": str(value)})
 
     def undeploy(self, deployment_id: str, *, cascade: bool) -> None:
-        """Delete a deployment with its definitions; with ``cascade`` also their instances. Raises NoResource, EngineError."""
+        """Delete a deployment with its definitions, with ``cascade`` also their instances. Raises NoResource."""
         with self.command():
             if self.store.row("SELECT 1 FROM deployment WHERE id = ?", [deployment_id]) is None:
                 raise NoResource(f"Deployment with id '{deployment_id}' do not exist")
@@ -302,7 +306,7 @@ class Engine:
             elif "sourceExpression" in mapping:
                 variables[mapping["target"]] = source.parameter(task, compiled(mapping["sourceExpression"]))
             else:
-                null = {"type": "Null", "value": None, "valueInfo": {}}
+                null: Typed = {"type": "Null", "value": None, "valueInfo": {}}
                 variables[mapping["target"]] = source.scopes.visible(source.chain(task)).get(mapping["source"], null)
         return variables, business_key
 
@@ -395,10 +399,9 @@ class Engine:
     def run_timers(self) -> None:
         """Fire timers as they fall due, until the engine closes; for a thread of its own."""
         while not self.closing:
-            while not self.closing and self.fire_due():
-                pass
-            row = self.store.row("SELECT min(due) AS due FROM timer")
-            due = row["due"] if row else None
+            if self.fire_due():
+                continue
+            due = self.store.rows("SELECT min(due) AS due FROM timer")[0]["due"]
             seconds = 1.0 if due is None else min(1.0, max(0.01, (due - self.clock.now()) / 1000))
             with self._timers:
                 self._timers.wait(seconds)
@@ -415,11 +418,9 @@ class Engine:
         try:
             with self.command():
                 self._fire_timer(row)
-        except Exception as error:
-            # Whatever a model does wrong must not end the thread of the timers.
+        except Exception as error:  # noqa: BLE001 - whatever a model does wrong must not end the thread of the timers
             _log.warning("timer.failed", activity=row["activityId"], error=str(error))
             self._timer_failed(row, str(error))
-            time.sleep(0)
         return True
 
     def _fire_timer(self, row: Row) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -231,38 +231,54 @@ class _Parser:
 
 
 def _value(node: Node, resolve: Resolve) -> Any:
-    match node:
-        case ("literal", value):
-            return value
-        case ("name", name):
-            try:
-                return resolve(name)
-            except KeyError:
-                raise ExpressionFailed(f"Cannot resolve identifier '{name}'") from None
-            except ValueError as error:
-                raise ExpressionFailed(f"variable '{name}': {error}") from error
-        case ("execution", word):
-            return resolve(f"execution.{word}")
-        case ("if", condition, yes, no):
-            return _value(yes if _true(_value(condition, resolve)) else no, resolve)
-        case ("unary", "!", inner):
-            return not _true(_value(inner, resolve))
-        case ("unary", "-", inner):
-            return -_number(_value(inner, resolve))
-        case ("unary", "empty", inner):
-            value = _value(inner, resolve)
-            return value is None or (isinstance(value, str | list | dict) and not value)
-        case ("binary", "&&", left, right):
-            return _true(_value(left, resolve)) and _true(_value(right, resolve))
-        case ("binary", "||", left, right):
-            return _true(_value(left, resolve)) or _true(_value(right, resolve))
-        case ("binary", sign, left, right):
-            return _OPERATORS[sign](_value(left, resolve), _value(right, resolve))
-        case ("item", owner, key):
-            return _item(_value(owner, resolve), _value(key, resolve))
-        case ("call", owner, method, arguments):
-            return _called(_value(owner, resolve), method, [_value(argument, resolve) for argument in arguments])
-    raise ExpressionFailed("not understood")
+    kind, *parts = node
+    return _MEANINGS[kind](resolve, *parts)
+
+
+def _variable(resolve: Resolve, name: str) -> Any:
+    try:
+        return resolve(name)
+    except KeyError:
+        raise ExpressionFailed(f"Cannot resolve identifier '{name}'") from None
+    except ValueError as error:
+        raise ExpressionFailed(f"variable '{name}': {error}") from error
+
+
+def _chosen(resolve: Resolve, condition: Node, yes: Node, no: Node) -> Any:
+    return _value(yes if _true(_value(condition, resolve)) else no, resolve)
+
+
+def _unary(resolve: Resolve, sign: str, inner: Node) -> Any:
+    value = _value(inner, resolve)
+    if sign == "!":
+        return not _true(value)
+    if sign == "-":
+        return -_number(value)
+    return value is None or (isinstance(value, str | list | dict) and not value)
+
+
+def _binary(resolve: Resolve, sign: str, left: Node, right: Node) -> Any:
+    if sign == "&&":
+        return _true(_value(left, resolve)) and _true(_value(right, resolve))
+    if sign == "||":
+        return _true(_value(left, resolve)) or _true(_value(right, resolve))
+    return _OPERATORS[sign](_value(left, resolve), _value(right, resolve))
+
+
+def _call(resolve: Resolve, owner: Node, method: str, arguments: Sequence[Node]) -> Any:
+    return _called(_value(owner, resolve), method, [_value(argument, resolve) for argument in arguments])
+
+
+_MEANINGS: Mapping[str, Callable[..., Any]] = {
+    "literal": lambda resolve, value: value,
+    "name": _variable,
+    "execution": lambda resolve, word: resolve(f"execution.{word}"),
+    "if": _chosen,
+    "unary": _unary,
+    "binary": _binary,
+    "item": lambda resolve, owner, key: _item(_value(owner, resolve), _value(key, resolve)),
+    "call": _call,
+}
 
 
 def _shown(value: Any) -> str:

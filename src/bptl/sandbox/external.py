@@ -77,7 +77,7 @@ class ExternalTasks:
         if names is None or names:
             wanted = scopes[:1] if topic.get("localVariables") else scopes
             marks = ", ".join("?" * len(wanted))
-            statement = f"SELECT scopeId, name, typedJson FROM variable WHERE instanceId = ? AND live = 1 AND scopeId IN ({marks})"  # noqa: S608
+            statement = f"SELECT * FROM variable WHERE instanceId = ? AND live = 1 AND scopeId IN ({marks})"  # noqa: S608
             found = self._store.rows(statement, [row["processInstanceId"], *wanted])
             for variable in sorted(found, key=lambda variable: -wanted.index(variable["scopeId"])):
                 if names is None or variable["name"] in names:
@@ -223,7 +223,8 @@ class ExternalTasks:
         row = self._row(task_id)
         if row["workerId"] != worker:
             raise Refused(
-                f"External Task {task_id} cannot be {done} by worker '{worker}'. It is locked by worker '{row['workerId']}'."
+                f"External Task {task_id} cannot be {done} by worker '{worker}'. "
+                f"It is locked by worker '{row['workerId']}'."
             )
         if active and row["suspended"]:
             raise Refused(f"ENGINE-03043 ExternalTask with id '{task_id}' is suspended.")

@@ -9,22 +9,22 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID, uuid4
 
 from SpiffWorkflow.bpmn.specs.control import BoundaryEventJoin
+from SpiffWorkflow.bpmn.workflow import BpmnWorkflow
 
 from bptl.sandbox import specs, tree, waits
 from bptl.sandbox.elements import Element, Value
 from bptl.sandbox.errors import EngineError
 from bptl.sandbox.expressions import ExpressionFailed, Template, compiled
 from bptl.sandbox.parse import Process
+from bptl.sandbox.roles import Steering
 from bptl.sandbox.scopes import Scopes
 from bptl.sandbox.specs import State
+from bptl.sandbox.store import Row
 from bptl.sandbox.variables import Typed, of, python
-
-if TYPE_CHECKING:
-    from bptl.sandbox.engine import Engine
 
 MOST_ROUNDS = 500
 """How often one command passes one node: a loop without a wait state would never end."""
@@ -34,9 +34,7 @@ _LIVING = State.WAITING | State.STARTED | State.READY
 class Instance:
     """The instance of ``row`` (of the table instance) running ``process``."""
 
-    def __init__(
-        self, engine: Engine, row: dict[str, Any], process: Process, scopes: Scopes, workflow: Any = None
-    ) -> None:
+    def __init__(self, engine: Steering, row: Row, process: Process, scopes: Scopes, workflow: Any = None) -> None:
         self.engine, self.row, self.process, self.scopes, self.workflow = engine, row, process, scopes, workflow
         self.id: str = row["id"]
         self.changed = False
@@ -206,7 +204,7 @@ class Instance:
         """Start at the start event ``start_id``; the other start events are none of this instance's."""
         self.changed = True
         self.scopes.set_local(self.id, variables)
-        self.workflow = tree.BpmnWorkflow(self.process.spec, self.process.inner, script_engine=self)
+        self.workflow = BpmnWorkflow(self.process.spec, self.process.inner, script_engine=self)
         for child in self.workflow.task_tree.children:
             if child.task_spec.name != start_id:
                 self.workflow._remove_task(child.id)
@@ -260,11 +258,11 @@ class Instance:
                     return element
             workflow = current.workflow
             inside = isinstance(current.task_spec, specs.EventSubprocess)
-            if not inside and not workflow.task_tree.internal_data.get("interrupted"):
-                if spec := _best(workflow.spec.event_subprocesses, lambda spec: spec.start_element, kind, code):
-                    self._trigger(workflow, spec, _told(spec.start_element, code, message))
-                    self.advance()
-                    return spec.start_element  # type: ignore[no-any-return]
+            subscribed = () if inside or _interrupted(workflow) else workflow.spec.event_subprocesses
+            if spec := _best(subscribed, lambda spec: spec.start_element, kind, code):
+                self._trigger(workflow, spec, _told(spec.start_element, code, message))
+                self.advance()
+                return spec.start_element  # type: ignore[no-any-return]
             if workflow.parent_task_id is None:
                 return self._throw_above(kind, code, message)
             current = self.workflow.get_task_from_id(workflow.parent_task_id)
@@ -341,7 +339,7 @@ class Instance:
         for workflow in tree.workflows(self.workflow):
             tasks = workflow.tasks.values()
             found |= {str(task.id) for task in tasks if "entered" in task.internal_data and task.has_state(_LIVING)}
-            if not workflow.task_tree.internal_data.get("interrupted"):
+            if not _interrupted(workflow):
                 scope = workflow.parent_task_id or self.id
                 found |= {f"{scope}:{spec.name}" for spec in workflow.spec.event_subprocesses}
         return found
@@ -367,14 +365,14 @@ class Instance:
         caller = self.engine.caller(self)
         if caller is None:
             return None
-        caught = caller.throw(caller.task(self.row["superTaskId"]), kind, code, message)
+        caught: Element | None = caller.throw(caller.task(self.row["superTaskId"]), kind, code, message)
         if caught and caught.interrupting and not self.ended:
             self.finish("INTERNALLY_TERMINATED")
         return caught
 
     def _began(self, task_id: str, element: Element) -> None:
         self._open.add(task_id)
-        row = {"id": f"{element.id}:{task_id}", "instanceId": self.id, "activityId": element.id, "taskId": task_id}
+        row: Row = {"id": f"{element.id}:{task_id}", "instanceId": self.id, "activityId": element.id, "taskId": task_id}
         row |= {"activityName": element.name, "activityType": element.type, "startTime": self.engine.clock.now()}
         self.engine.store.put("activity", row)
 
@@ -385,6 +383,11 @@ class Instance:
         self.engine.store.run(statement, [self.engine.clock.now(), int(canceled), self.id, key])
         if not canceled:
             self.scopes.leave(key)
+
+
+def _interrupted(workflow: Any) -> bool:
+    """Whether an event subprocess has ended everything else in this scope."""
+    return bool(workflow.task_tree.internal_data.get("interrupted"))
 
 
 def _derived(value: Any) -> Typed:

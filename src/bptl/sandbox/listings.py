@@ -60,7 +60,7 @@ class Listing:
         return int(store.rows(f"SELECT count(*) AS n FROM {self.view} WHERE {where}", values)[0]["n"])  # noqa: S608
 
     def _where(self, given: Mapping[str, Any], now: int) -> tuple[str, list[Any]]:
-        conditions, values = ["1"], []
+        conditions, values = ["1"], list[Any]()
         for name, value in given.items():
             if name in _NEUTRAL or value is None:
                 continue
@@ -116,6 +116,7 @@ _OWNER = _equal("processInstanceId", "processDefinitionId", "processDefinitionKe
     "withoutTenantId": "tenantId IS NULL",
     "processInstanceIdIn": "processInstanceId IN ?",
 }
+_CANDIDATE = "assignee IS NULL AND ',' || replace({}, ' ', '') || ',' LIKE '%,' || ? || ',%'"
 _ACTIVE = {"active": "suspended = 0", "suspended": "suspended = 1"}
 _PAST = {"finished": "endTime IS NOT NULL", "unfinished": "endTime IS NULL"}
 _PAST |= {"startedBefore": "startTime <= ?", "startedAfter": "startTime >= ?"}
@@ -152,8 +153,8 @@ LISTINGS: Mapping[str, Listing] = {
             "assigned": "assignee IS NOT NULL",
             "taskDefinitionKeyIn": "taskDefinitionKey IN ?",
             "processInstanceBusinessKey": "businessKey = ?",
-            "candidateGroup": "assignee IS NULL AND ',' || replace(candidateGroups, ' ', '') || ',' LIKE '%,' || ? || ',%'",
-            "candidateUser": "assignee IS NULL AND ',' || replace(candidateUsers, ' ', '') || ',' LIKE '%,' || ? || ',%'",
+            "candidateGroup": _CANDIDATE.format("candidateGroups"),
+            "candidateUser": _CANDIDATE.format("candidateUsers"),
         },
         {"created": "created", "name": "name", "priority": "priority", "dueDate": "due", "assignee": "assignee"},
         "created, id",

@@ -103,6 +103,8 @@ def _validator() -> Any:
 class _NodeParser(TaskParser):
     """A node with its element; flows keep the order of the file, in which Camunda evaluates conditions."""
 
+    task: Any
+
     def get_position(self, _node: Any) -> dict[str, float]:
         return {"x": 0.0, "y": 0.0}
 
@@ -212,8 +214,8 @@ class _ProcessParser(ProcessParser):
 
 def _classes() -> dict[str, tuple[Any, Any]]:
     waiting = {"userTask", "serviceTask", "sendTask", "businessRuleTask", "receiveTask", "callActivity"}
-    found = {tag: (_NodeParser, specs.Wait) for tag in (*waiting, "intermediateCatchEvent")}
-    found |= {tag: (_NodeParser, specs.Step) for tag in ("task", "manualTask")}
+    found = dict.fromkeys((*waiting, "intermediateCatchEvent"), (_NodeParser, specs.Wait))
+    found |= dict.fromkeys(("task", "manualTask"), (_NodeParser, specs.Step))
     found |= {
         "startEvent": (_StartParser, specs.Step),
         "endEvent": (_EndParser, specs.Step),

@@ -170,7 +170,7 @@ class Rest:
             "POST message": self._message,
             "POST signal": self._signal,
             "POST user/create": self._create_user,
-            # As in Camunda without authorization: permissions and tenants can be written down, and nobody asks for them.
+            # As in Camunda without authorization: permissions and tenants may be written down, nobody asks for them.
             "POST authorization/create": lambda call: {"id": "not-enforced", **call.fields},
             "POST tenant/create": lambda call: None,
             "PUT tenant/{id}/user-members/{user}": lambda call: None,

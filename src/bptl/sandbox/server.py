@@ -27,7 +27,7 @@ _log = get_logger(__name__)
 
 
 class Server(ThreadingHTTPServer):
-    """``engine`` at ``address``, and the thread of its timers. With ``users`` (name → password) Basic login is wanted."""
+    """``engine`` at ``address`` with the thread of its timers; ``users`` (name → password): a Basic login is wanted."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -68,8 +68,7 @@ class _Requests(BaseHTTPRequestHandler):
             status, kind, body = self._answer(data)
         except EngineError as error:
             status, kind, body = error.status, "application/json", json.dumps(error.body()).encode()
-        except Exception as error:
-            # The border: a fault of ours must be an answer, not a cut connection.
+        except Exception as error:  # noqa: BLE001 - a fault of ours must be an answer, not a cut connection
             _log.exception("request.failed", path=self.path)
             text = json.dumps({"type": "ProcessEngineException", "message": repr(error), "code": 0})
             status, kind, body = 500, "application/json", text.encode()
@@ -157,8 +156,8 @@ def _parts(kind: str, data: bytes) -> dict[str, tuple[str | None, bytes]]:
             continue
         header = Message()
         for line in head.decode(errors="replace").strip().splitlines():
-            name, _, value = line.partition(":")
-            header[name] = value.strip()
+            word, _, value = line.partition(":")
+            header[word] = value.strip()
         name = header.get_param("name", header="content-disposition")
         parts[str(name)] = (header.get_filename(), content)
     return parts

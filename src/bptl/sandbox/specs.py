@@ -1,7 +1,7 @@
-"""SpiffWorkflow's task specifications, as steps that tell the instance what happens and ask it for values.
+"""SpiffWorkflow's task specifications, as steps that tell the instance what happens and ask for values.
 
-The workflow's script engine is our ``Instance``: every task reaches it as ``task.workflow.script_engine``. Variables are
-kept there, per scope, as in Camunda; the data that SpiffWorkflow would pass along with the token stays empty.
+The workflow's script engine is our ``Instance``: every task reaches it as ``task.workflow.script_engine``. Variables
+are kept there, per scope, as in Camunda; the data that SpiffWorkflow would pass along with the token stays empty.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from SpiffWorkflow.bpmn.specs.mixins import (
     SequentialMultiInstanceTaskMixin,
     SubWorkflowTaskMixin,
 )
+from SpiffWorkflow.bpmn.specs.mixins.multiinstance_task import MultiInstanceTask
 from SpiffWorkflow.util.task import TaskState
 
 from bptl.sandbox.elements import Element
@@ -144,7 +145,7 @@ class Collection:
         return True
 
 
-class _Multiple(Observed):
+class _Multiple(Observed, MultiInstanceTask):
     """What sequential and parallel instances share: each is a scope with Camunda's counters."""
 
     def _update_hook(self, task: Any) -> Any:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from bptl.sandbox.elements import Element
 from bptl.sandbox.errors import EngineError
+from bptl.sandbox.roles import Running
+from bptl.sandbox.store import Row
 from bptl.sandbox.timers import timer
-
-if TYPE_CHECKING:
-    from bptl.sandbox.instance import Instance
 
 _TABLES = ("external_task", "user_task", "subscription", "timer")
 
 
-def begin(instance: Instance, task: Any, key: str, element: Element, kind: str) -> None:
-    """Write the row for ``element``; ``key`` is what the instance is fired with, expressions are evaluated in ``task``."""
+def begin(instance: Running, task: Any, key: str, element: Element, kind: str) -> None:
+    """Write the row for ``element``: the instance is fired with ``key``, expressions are evaluated in ``task``."""
     if kind in _BEGINNERS:
         _BEGINNERS[kind](instance, task, key, element)
 
 
-def end(instance: Instance, key: str, *, canceled: bool) -> None:
+def end(instance: Running, key: str, *, canceled: bool) -> None:
     """Delete the rows of ``key``; with ``canceled``, also what was called."""
     store = instance.engine.store
     if canceled:
@@ -37,15 +36,15 @@ def end(instance: Instance, key: str, *, canceled: bool) -> None:
     store.run("DELETE FROM incident WHERE configuration = ?", [key])
 
 
-def log(instance: Instance, row: dict[str, Any], what: str) -> None:
-    """Write a line into the history of an external task; ``what`` is creationLog, failureLog, successLog or deletionLog."""
+def log(instance: Running, row: dict[str, Any], what: str) -> None:
+    """Write into the history of an external task; ``what`` is creationLog, failureLog, successLog or deletionLog."""
     kept = ("topicName", "workerId", "priority", "retries", "errorMessage", "activityId", "instanceId")
     flags = {name: int(name == what) for name in ("creationLog", "failureLog", "successLog", "deletionLog")}
     line = {"id": str(uuid4()), "externalTaskId": row["id"], "timestamp": instance.engine.clock.now(), **flags}
     instance.engine.store.put("task_log", line | {name: row.get(name) for name in kept})
 
 
-def put_timer(instance: Instance, task: Any, key: str, element: Element) -> None:
+def put_timer(instance: Running, task: Any, key: str, element: Element) -> None:
     """Write the row of the timer that ``task`` remembers."""
     due, repeats, interval = task.internal_data["timer"]
     row = {"id": key, "instanceId": instance.id, "activityId": element.id, "due": due}
@@ -53,7 +52,7 @@ def put_timer(instance: Instance, task: Any, key: str, element: Element) -> None
     instance.engine.timers_changed()
 
 
-def _external(instance: Instance, task: Any, key: str, element: Element) -> None:
+def _external(instance: Running, task: Any, key: str, element: Element) -> None:
     priority = instance.evaluated(task, element.template("taskPriority", "0"))
     try:
         priority = int(priority)
@@ -74,32 +73,32 @@ def _external(instance: Instance, task: Any, key: str, element: Element) -> None
     instance.engine.wake()
 
 
-def _user(instance: Instance, task: Any, key: str, element: Element) -> None:
+def _user(instance: Running, task: Any, key: str, element: Element) -> None:
     def text(name: str) -> str | None:
         return str(instance.evaluated(task, element.template(name))) if name in element.camunda else None
 
-    row = {"id": key, "instanceId": instance.id, "activityId": element.id, "name": element.name}
+    row: Row = {"id": key, "instanceId": instance.id, "activityId": element.id, "name": element.name}
     row |= {name: text(name) for name in ("assignee", "candidateUsers", "candidateGroups", "formKey")}
     row |= {"created": str(instance.engine.clock.now()), "due": text("dueDate"), "followUp": text("followUpDate")}
     instance.engine.store.put("user_task", row | {"priority": int(text("priority") or 50)})
 
 
-def _subscription(instance: Instance, task: Any, key: str, element: Element) -> None:
-    assert element.event
-    name = instance.evaluated(task, element.event.name)
-    row = {"id": key, "instanceId": instance.id, "executionId": key, "activityId": element.id}
-    row |= {"eventType": element.event.kind, "eventName": str(name), "createdDate": instance.engine.clock.now()}
+def _subscription(instance: Running, task: Any, key: str, element: Element) -> None:
+    event = element.happening
+    name = instance.evaluated(task, event.name)
+    row: Row = {"id": key, "instanceId": instance.id, "executionId": key, "activityId": element.id}
+    row |= {"eventType": event.kind, "eventName": str(name), "createdDate": instance.engine.clock.now()}
     instance.engine.store.put("subscription", row)
 
 
-def _timer(instance: Instance, task: Any, key: str, element: Element) -> None:
-    assert element.event
-    value = instance.evaluated(task, element.event.name)
-    task.internal_data["timer"] = [*timer(element.event.timer, value, now=instance.engine.clock.now())]
+def _timer(instance: Running, task: Any, key: str, element: Element) -> None:
+    event = element.happening
+    value = instance.evaluated(task, event.name)
+    task.internal_data["timer"] = [*timer(event.timer, value, now=instance.engine.clock.now())]
     put_timer(instance, task, key, element)
 
 
-_BEGINNERS: dict[str, Callable[[Instance, Any, str, Element], None]] = {
+_BEGINNERS: dict[str, Callable[[Running, Any, str, Element], None]] = {
     "external": _external,
     "user": _user,
     "message": _subscription,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from bptl.sandbox.clock import Clock
@@ -27,10 +28,11 @@ def bpmn(body: str, *, roots: str = "", key: str = "p", more: str = "") -> bytes
 def flow(*ids: str, condition: str | None = None) -> str:
     """Sequence flows along ``ids``; the last has the condition. A flow's id is ``source-target``."""
     inside = f"<conditionExpression>{condition}</conditionExpression>" if condition else ""
-    pairs = [*zip(ids, ids[1:], strict=False)]
+    pairs = [*pairwise(ids)]
+    insides = [""] * (len(pairs) - 1) + [inside]
     return "".join(
-        f'<sequenceFlow id="{a}-{b}" sourceRef="{a}" targetRef="{b}">{inside if (a, b) == pairs[-1] else ""}</sequenceFlow>'
-        for a, b in pairs
+        f'<sequenceFlow id="{a}-{b}" sourceRef="{a}" targetRef="{b}">{within}</sequenceFlow>'
+        for (a, b), within in zip(pairs, insides, strict=True)
     )
 
 

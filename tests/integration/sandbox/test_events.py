@@ -1,5 +1,7 @@
 """Messages, signals, timers, errors and escalations: who catches them, and what ends."""
 
+# ruff: noqa: E501 - models read best in one line
+
 from __future__ import annotations
 
 import pytest

@@ -1,5 +1,7 @@
 """Gateways, subprocesses, call activities, multi-instance and mappings: where the token goes, and what it sees."""
 
+# ruff: noqa: E501 - models read best in one line
+
 from __future__ import annotations
 
 import pytest
