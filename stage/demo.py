@@ -83,7 +83,7 @@ def headless(options: argparse.Namespace) -> int:
 def interactive(options: argparse.Namespace) -> int:
     """Kept data, a new case every few seconds until Ctrl-C."""
     logs = _empty_logs("interactive")
-    kept = _kept_secrets(HOME / "secrets.json")
+    kept = kept_secrets(HOME / "secrets.json")
     with Stage() as stage:
         topology = stage.add(
             Topology(
@@ -158,7 +158,8 @@ def _make_administrator(topology: Topology, password: str) -> None:
         topology.bptl("manage", "createsuperuser", "--no-input", environment=environment)
 
 
-def _kept_secrets(path: Path) -> Kept:
+def kept_secrets(path: Path) -> Kept:
+    """The secrets of this file, made at the first call."""
     if not path.exists():
         made = Kept(fresh_secrets(), secrets.token_urlsafe(16), secrets.token_urlsafe(9))
         path.touch(mode=0o600)

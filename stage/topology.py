@@ -49,7 +49,7 @@ class CommandFailed(Exception):
 
 
 class Topology:
-    """Servers, engine and BPTL's processes; ``part`` reaches each process for faults, ``rest`` the engine as its admin.
+    """Servers, engine and BPTL's processes; ``part`` reaches each process, ``engine.rest`` the engine as its admin.
 
     ``logs`` is the folder of the log files; ``directory`` keeps the data of PostgreSQL and the engine (default: fresh
     data that vanish). ``environment`` adds to or replaces settings of BPTL. ``say`` is told what is being started.
@@ -72,7 +72,7 @@ class Topology:
         self._engine_password = engine_password
         self.postgres = Postgres(directory / "postgres" if directory else None, durable=directory is not None)
         self.valkey = Valkey(log=logs / "valkey.log")
-        # ;DB_CLOSE_ON_EXIT: the engine closes the file itself, in order, when it is told to stop.
+        # DB_CLOSE_ON_EXIT: the engine closes the file itself, in order, when it is told to stop.
         kept = directory and f"jdbc:h2:file:{(directory / 'engine').resolve()}/engine;DB_CLOSE_ON_EXIT=FALSE"
         self.engine = Engine(
             "operaton",
@@ -110,7 +110,7 @@ class Topology:
         return tuple(self._processes)
 
     def part(self, name: str) -> Part:
-        """One process of BPTL, to kill, pause or look at."""
+        """One process of BPTL, to pause or look at."""
         return self._processes[name]
 
     def start(self, *, unit_of_topic: Mapping[str, str] | None = None) -> None:
@@ -131,15 +131,15 @@ class Topology:
 
     def start_servers(self) -> None:
         """Start the engine without waiting for it, PostgreSQL and Valkey."""
+        # Also what never started has something to tidy away.
+        for server in (self.engine, self.postgres, self.valkey):
+            self._started.callback(server.stop)
         # The engine first: it takes longest, and the others start while it does.
         self._say("starting the engine (the first time Maven builds it, which takes minutes)")
-        self._started.callback(self.engine.stop)
         self.engine.launch()
         self._say(f"starting PostgreSQL on port {self.postgres.port}")
-        self._started.callback(self.postgres.stop)
         self.postgres.start()
         self._say(f"starting Valkey on port {self.valkey.port}")
-        self._started.callback(self.valkey.stop)
         self.valkey.start()
 
     def configure_engine(self) -> None:

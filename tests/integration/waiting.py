@@ -11,7 +11,7 @@ T = TypeVar("T")
 PATIENCE = 20.0
 
 
-def until(found: Callable[[], T], *, what: str = "") -> T:
+def until(found: Callable[[], T | None], *, what: str = "") -> T:
     """The first true answer of ``found``; AssertionError after 20 s without one."""
     deadline = time.monotonic() + PATIENCE
     while True:

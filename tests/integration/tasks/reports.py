@@ -10,6 +10,7 @@ from bptl.tasks.models import Task
 
 def first_report(claimed: Claim, task: Task) -> Report:
     """The report that begins with the storing of an outcome."""
+    assert task.result is not None
     return Report(
         task_id=task.id,
         engine_id=task.engine_id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from bptl.engines.base import EngineUnavailable
@@ -96,6 +98,7 @@ def test_a_task_is_completed_by_hand_where_the_lifecycle_allows_it_and_nowhere_e
     assert (now.report_tries, now.look_at, now.reporter_id) == (0, None, None)
     assert now.outcome_id not in {None, task.outcome_id, task.last_lease_id}
     assert now.next_report_at is not None
+    assert now.result is not None
     assert now.result["variables"]["leges"] == {"type": "Integer", "value": 80, "valueInfo": {}}
     told_ = told(task.id, "task.completed_by_hand")
     assert told_ == {"reason": "because I know", "variables": ["leges", "naam"]}
@@ -143,7 +146,7 @@ def test_a_page_offers_exactly_what_will_not_be_refused(
         live = False
     if not live and status in {Status.QUEUED, Status.RUNNING}:
         live = True
-    does = {
+    does: dict[str, Callable[[int], None]] = {
         "retry": lambda task_id: actions.retry(task_id, **WHO),
         "deliver_again": lambda task_id: actions.deliver_again(task_id, **WHO),
         "complete": lambda task_id: actions.complete_by_hand(task_id, {}, **WHO),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models.functions import Now
@@ -89,7 +90,7 @@ def test_nothing_is_fetched_that_nobody_could_start(scene: Scene, why: str) -> N
         worker = scene.process(places=1)
         if why == "full":
             scene.task(Status.QUEUED, holder=worker)
-        changes = {
+        changes: dict[str, dict[str, Any]] = {
             "draining": {"draining": True},
             "silent": {"heartbeat_at": Now() - timedelta(seconds=16)},
             "stopped": {"stopped_at": Now()},

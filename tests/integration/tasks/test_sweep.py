@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models.functions import Now
 
+from bptl.tasks import actions
 from bptl.tasks.execution.claim import claim
 from bptl.tasks.intake.fetches import abandon
 from bptl.tasks.intake.record import Recorded
@@ -328,6 +330,20 @@ def test_a_failure_that_the_engine_has_not_heard_is_not_taken_for_told(
     assert fresh(task).status == Status.PERFORMED
 
 
+def test_a_result_by_hand_that_can_only_go_with_the_next_lease_gets_its_retries_too(
+    scene: Scene, there: FakeEngine, sweeper: uuid.UUID
+) -> None:
+    task = scene.task(Status.PERFORMED, Outcome.COMPLETED, live=True, parked=True, by_hand=True, holder=sweeper)
+    there.tasks[task.external_id].retries = 0
+    actions.deliver_again(task.id, actor="Saskia", reason="the model was mended")
+    age_lease(task, seconds=301)
+    swept(scene, sweeper)
+    assert lease_of(task).ended_as == LeaseEnd.EXPIRED
+    due_now(task)
+    swept(scene, sweeper)
+    assert there.tasks[task.external_id].retries == 1
+
+
 @pytest.mark.parametrize("outcome", [Outcome.COMPLETED, Outcome.THROWN])
 def test_a_result_that_stands_gets_its_retries_again_and_the_next_lease_delivers_it(
     scene: Scene, there: FakeEngine, sweeper: uuid.UUID, outcome: Outcome
@@ -342,12 +358,17 @@ def test_a_result_that_stands_gets_its_retries_again_and_the_next_lease_delivers
     assert fresh(task).next_report_at is not None
 
 
-@pytest.mark.parametrize("fields", [{"parked": True, "live": True}, {"by_hand": True, "live": False}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"parked": True, "live": True},
+        {"by_hand": True, "live": False, "next_report_at": Now() + timedelta(minutes=1)},
+    ],
+)
 def test_a_parked_result_waits_for_its_person_and_one_by_hand_for_its_report(
-    scene: Scene, there: FakeEngine, sweeper: uuid.UUID, fields: dict[str, bool]
+    scene: Scene, there: FakeEngine, sweeper: uuid.UUID, fields: dict[str, Any]
 ) -> None:
-    live = fields.pop("live")
-    task = scene.task(Status.PERFORMED, Outcome.COMPLETED, live=live, look_at=Now(), **fields)
+    task = scene.task(Status.PERFORMED, Outcome.COMPLETED, look_at=Now(), **fields)
     due_now(task)
     there.tasks[task.external_id].retries = 0
     swept(scene, sweeper)

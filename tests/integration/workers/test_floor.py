@@ -293,7 +293,7 @@ def test_the_unit_s_answer_is_not_reported_when_its_lease_has_ended(
     (external,) = queue(scene, there, "gated", variables={"gate": text("a"), "stubborn": stubborn})
     floor = open_floor()
     task = becomes(external, Status.RUNNING)
-    Lease.objects.filter(id=task.lease_id).update(ended_at=Now(), ended_as=LeaseEnd.PROCESS_DEAD)
+    Lease.objects.filter(id=task.last_lease_id).update(ended_at=Now(), ended_as=LeaseEnd.PROCESS_DEAD)
     Task.objects.filter(id=task.id).update(status=Status.RETURNED, lease_id=None)
     units.GATES["a"].set()
     until(lambda: not floor.running and floor.reporter.idle)
@@ -304,11 +304,10 @@ def test_a_claim_whose_answer_was_cut_off_is_not_held_for_ever_by_a_worker_that_
     scene: Scene, there: FakeEngine, open_floor: OpenFloor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (external,) = queue(scene, there)
-    real = floors.claim
 
     def cut_off(*args: Any, **given: Any) -> Any:
-        if real(*args, **given):
-            monkeypatch.setattr(floors, "claim", real)
+        if claim(*args, **given):
+            monkeypatch.setattr(floors, "claim", claim)
             raise OSError("the connection was cut after the commit")
         return []
 

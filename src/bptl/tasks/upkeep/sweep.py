@@ -194,7 +194,7 @@ WITH picked AS (
     SELECT id FROM tasks_task WHERE look_at <= now() ORDER BY look_at LIMIT %s FOR UPDATE SKIP LOCKED
 )
 UPDATE tasks_task t SET look_at = now() + %s FROM picked WHERE t.id = picked.id
-RETURNING t.id, t.engine_id, t.external_id, t.status, t.outcome, t.outcome_id, t.lease_id, t.parked, t.by_hand
+RETURNING t.id, t.engine_id, t.external_id, t.status, t.outcome, t.outcome_id, t.lease_id, t.parked, t.next_report_at
 """
 
 
@@ -251,13 +251,13 @@ def _still_there(row: Any, task: ExternalTask, engine: Engine) -> None:
     """The engine has it. Only zero retries say something: nobody will fetch it.
 
     A stored failure that it has heard is delivered; a result that still stands gets its retries again, so that the next
-    lease delivers it (a parked one waits for its person).
+    lease delivers it (a parked one waits for its person, one by hand first for its report under the last lease).
     """
     if task.retries != 0 or row.status != Status.PERFORMED or row.parked or row.lease_id is not None:
         return
     if row.outcome == Outcome.FAILED:
         sql.query(_FAILURE_KNOWN, [row.id, engine.error_details(task.id)[:36]])
-    elif not row.by_hand:
+    elif row.next_report_at is None:
         engine.set_retries(task.id, 1)
 
 
