@@ -20,7 +20,7 @@ from bptl.sandbox.instance import Instance, new_id
 from bptl.sandbox.parse import Process, processes
 from bptl.sandbox.scopes import Scopes
 from bptl.sandbox.store import Row, Store
-from bptl.sandbox.timers import timer
+from bptl.sandbox.timers import Timer, timer
 from bptl.sandbox.variables import Typed
 
 _log = get_logger(__name__)
@@ -426,11 +426,11 @@ class Engine:
     def _fire_timer(self, row: Row) -> None:
         if self.store.row("SELECT 1 FROM timer WHERE id = ? AND due = ?", [row["id"], row["due"]]) is None:
             return
-        if row["repeats"] == 0:
+        following = Timer(row["due"], row["repeats"], row["interval"]).following(self.clock.now())
+        if following is None:
             self.store.run("DELETE FROM timer WHERE id = ?", [row["id"]])
         else:
-            later = [row["due"] + row["interval"], row["repeats"] - 1 if row["repeats"] > 0 else -1, row["id"]]
-            self.store.run("UPDATE timer SET due = ?, repeats = ? WHERE id = ?", later)
+            self.store.put("timer", row | following._asdict())
         if row["instanceId"]:
             self.instance(row["instanceId"]).fire(row["id"])
         else:

@@ -24,6 +24,7 @@ from bptl.sandbox.roles import Steering
 from bptl.sandbox.scopes import Scopes
 from bptl.sandbox.specs import State
 from bptl.sandbox.store import Row
+from bptl.sandbox.timers import Timer
 from bptl.sandbox.variables import Typed, of, python
 
 MOST_ROUNDS = 500
@@ -109,13 +110,10 @@ class Instance:
         if task.task_spec.element.kind != "timer":
             again.task_spec._update(again)
             return True
-        due, repeats, interval = task.internal_data["timer"]
-        if repeats == 0:
+        following = Timer(*task.internal_data["timer"]).following(self.engine.clock.now())
+        if following is None:
             return False
-        again.internal_data |= {
-            "entered": True,
-            "timer": [due + interval, repeats - 1 if repeats > 0 else repeats, interval],
-        }
+        again.internal_data |= {"entered": True, "timer": [*following]}
         self._began(str(again.id), task.task_spec.element)
         waits.put_timer(self, again, str(again.id), task.task_spec.element)
         return True

@@ -21,6 +21,14 @@ class Timer(NamedTuple):
     repeats: int = 0
     interval: int = 0
 
+    def following(self, now: int) -> Timer | None:
+        """The next time of a cycle; those that have passed unseen count and are left out, as in Camunda."""
+        missed = max(0, (now - self.due) // self.interval) if self.interval else 0
+        if 0 <= self.repeats <= missed:
+            return None
+        repeats = ENDLESS if self.repeats == ENDLESS else self.repeats - missed - 1
+        return Timer(self.due + (missed + 1) * self.interval, repeats, self.interval)
+
 
 def timer(kind: str, value: Any, *, now: int) -> Timer:
     """The timer that ``value`` means; ``kind`` is timeDate, timeDuration or timeCycle. Raises ExpressionFailed."""

@@ -30,7 +30,8 @@ def end(instance: Running, key: str, *, canceled: bool) -> None:
         if row is not None:
             log(instance, row, "deletionLog")
         for called in store.rows("SELECT id FROM instance WHERE superTaskId = ? AND endTime IS NULL", [key]):
-            instance.engine.terminate(called["id"], "INTERNALLY_TERMINATED")
+            from_outside = instance.row["state"] == "EXTERNALLY_TERMINATED"
+            instance.engine.terminate(called["id"], instance.row["state"] if from_outside else "INTERNALLY_TERMINATED")
     for table in _TABLES:
         store.run(f"DELETE FROM {table} WHERE id = ?", [key])  # noqa: S608 - our own names
     store.run("DELETE FROM incident WHERE configuration = ?", [key])

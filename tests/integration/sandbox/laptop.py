@@ -88,6 +88,15 @@ class Laptop:
         while self.engine.fire_due():
             pass
 
+    def delete(self, instance_id: str, reason: str) -> None:
+        with self.engine.command():
+            self.engine.terminate(instance_id, "EXTERNALLY_TERMINATED", reason)
+
+    def suspend(self, instance_id: str, *, suspended: bool) -> None:
+        with self.engine.command():
+            instance = self.engine.instance(instance_id)
+            instance.row["suspended"], instance.changed = int(suspended), True
+
     def message(self, name: str, **options: Any) -> None:
         variables = {key: of(value) for key, value in options.pop("variables", {}).items()}
         self.engine.correlate({"messageName": name, **options}, variables, {})

@@ -92,13 +92,13 @@ def test_a_loop_goes_round_until_its_condition_holds(laptop: Laptop) -> None:
     assert laptop.state(instance) == "COMPLETED"
 
 
-def test_a_circle_without_a_wait_state_is_stopped(laptop: Laptop) -> None:
+def test_a_circle_without_a_wait_state_is_stopped(alone: Laptop) -> None:
     model = bpmn(
         f'{START}<exclusiveGateway id="m"/><exclusiveGateway id="g" default="g-m"/>{END}'
         + flow("s", "m", "g", "m") + flow("g", "e", condition="${false}")
     )  # fmt: skip
     with pytest.raises(EngineError, match="circles"):
-        laptop.run(model)
+        alone.run(model)
 
 
 def test_a_subprocess_has_variables_of_its_own_and_sees_those_around_it(laptop: Laptop) -> None:
@@ -117,7 +117,7 @@ def test_a_subprocess_has_variables_of_its_own_and_sees_those_around_it(laptop: 
     assert laptop.work("b") == {"outer": "o", "result": "changed", "fresh": 1}
 
 
-def test_inputs_are_local_lists_and_maps_are_built_and_outputs_leave(laptop: Laptop) -> None:
+def test_inputs_are_local_lists_and_maps_are_built_and_outputs_leave(alone: Laptop) -> None:
     mapping = (
         "<extensionElements><camunda:inputOutput>"
         '<camunda:inputParameter name="text">case ${n + 1}</camunda:inputParameter>'
@@ -129,14 +129,14 @@ def test_inputs_are_local_lists_and_maps_are_built_and_outputs_leave(laptop: Lap
         "</camunda:inputOutput></extensionElements>"
     )
     model = bpmn(f"{START}{external('a', mapping)}{external('b')}" + flow("s", "a", "b"))
-    laptop.run(model, n=1)
-    [task] = laptop.fetch("a")
+    alone.run(model, n=1)
+    [task] = alone.fetch("a")
     assert seen(task) == {"n": 1, "text": "case 2", "list": [1, "two"], "map": {"k": 1}}
-    laptop.tasks.complete(
+    alone.tasks.complete(
         task["id"],
         {"workerId": "w", "localVariables": {"found": {"type": "Json", "value": '{"items": [{"deep": true}]}'}}},
     )
-    [following] = laptop.fetch("b")
+    [following] = alone.fetch("b")
     assert following["variables"]["answer"]["type"] == "Json"
     assert seen(following) == {"n": 1, "answer": {"deep": True}}
 
@@ -195,11 +195,10 @@ def test_deleting_an_instance_ends_what_it_called(laptop: Laptop) -> None:
     laptop.deploy(CALLED, "called.bpmn")
     parent = laptop.run(caller(""))
     [task] = laptop.fetch("inside")
-    with laptop.engine.command():
-        laptop.engine.instance(parent).finish("EXTERNALLY_TERMINATED", "no longer wanted")
+    laptop.delete(parent, "no longer wanted")
     assert laptop.waits() == []
     assert laptop.state(parent) == "EXTERNALLY_TERMINATED"
-    assert laptop.state(task["processInstanceId"]) == "INTERNALLY_TERMINATED"
+    assert laptop.state(task["processInstanceId"]) == "EXTERNALLY_TERMINATED"
 
 
 def multiple(attributes: str = "", inside: str = "") -> str:
