@@ -87,6 +87,7 @@ class Fetch(models.Model):
     worker_id = models.CharField(_("worker id"), max_length=64, unique=True)
     engine = models.ForeignKey(Engine, on_delete=models.CASCADE, related_name="+")
     process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="+")
+    ordinal = models.PositiveSmallIntegerField(_("filter group"), default=0)
     topics = ArrayField(models.CharField(max_length=255), verbose_name=_("topics"))
     max_tasks = models.PositiveIntegerField(_("at most"))
     wait_ms = models.PositiveIntegerField(_("wait (ms)"))
