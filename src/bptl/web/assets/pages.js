@@ -55,3 +55,7 @@ function stale(isStale) {
 document.addEventListener("htmx:error", () => stale(true));
 document.addEventListener("htmx:response:error", () => stale(true));
 document.addEventListener("htmx:after:swap", () => stale(false));
+
+if (matchMedia("(width < 48rem)").matches) {
+  for (const details of document.querySelectorAll("details[data-fold-on-phone]")) details.open = false;
+}
