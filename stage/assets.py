@@ -1,4 +1,4 @@
-"""The scripts and styles of the pages: built when their sources have changed, with the machine's Node or one from PyPI."""
+"""The scripts and styles of the pages: built when their sources changed, with the machine's Node or one from PyPI."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def build() -> bool:
         locked = _hash([SOURCES / "package.json", SOURCES / "package-lock.json"])
         installed = node_modules / ".installed"
         if not (installed.exists() and installed.read_text() == locked):
-            # Scripts of packages are not run: none of ours needs one, and they would be a stranger's code on this machine.
+            # Scripts of packages are not run: none of ours needs one, and they are a stranger's code.
             _run([*npm, "ci", "--ignore-scripts", "--no-progress", "--loglevel=error"], environment)
             installed.write_text(locked)
         _run([str(node), "build.mjs"], environment)

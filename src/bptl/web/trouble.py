@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Task
 from bptl.tasks.queries import TaskStory
+from bptl.web.durations import duration
 
 _LINK = " ← "
 """Between the links of a chain of errors, the cause first (execution.faults)."""
@@ -68,8 +69,8 @@ def _failed(task: Task) -> Trouble:
     details = str(result.get("details", ""))
     retries = result.get("retries") or 0
     if retries:
-        text = _("Nothing yet: the engine offers it again after %(seconds)g s; retries left: %(retries)d.")
-        todo = [text % {"seconds": result.get("wait_ms", 0) / 1000, "retries": retries}]
+        text = _("Nothing yet: the engine offers it again after %(time)s; retries left: %(retries)d.")
+        todo = [text % {"time": duration(result.get("wait_ms", 0) / 1000), "retries": retries}]
         return Trouble(_("This attempt failed"), cause, because, todo, details=details, tone="warning")
     return Trouble(
         _("Failed, and no retries are left: an incident at the engine"),

@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 
 from bptl.tasks.models import Event, Lease
 from bptl.tasks.queries import TaskStory
+from bptl.web.durations import duration
 from bptl.web.words import LEASE_ENDS, OUTCOMES
 
 
@@ -43,7 +44,7 @@ def steps(story: TaskStory) -> list[Step]:
 def _of_lease(lease: Lease, story: TaskStory) -> Iterator[Step]:
     many = len(story.leases) > 1
     attempt = [_("attempt %(number)d") % {"number": lease.number}] if many else []
-    locked = _("locked for %(seconds)g s") % {"seconds": lease.lock_ms / 1000}
+    locked = _("locked for %(time)s") % {"time": duration(lease.lock_ms / 1000)}
     yield Step(lease.recorded_at, _("fetched"), notes=[", ".join([*attempt, locked])])
     if lease.claimed_at:
         yield Step(lease.claimed_at, _("started"), "active", attempt)
@@ -68,9 +69,9 @@ def _error(lease: Lease) -> list[str]:
     if retries == 0:
         notes.append(_("no retries left"))
     elif retries is not None:
-        seconds = lease.error.get("wait_ms", 0) / 1000
+        wait = duration(lease.error.get("wait_ms", 0) / 1000)
         left = ngettext("%(count)d retry left", "%(count)d retries left", retries) % {"count": retries}
-        notes.append(left + ", " + _("the next after %(seconds)g s") % {"seconds": seconds})
+        notes.append(left + ", " + _("the next after %(time)s") % {"time": wait})
     return notes
 
 

@@ -1,6 +1,6 @@
 """The words and colours of statuses, outcomes and lease ends, in one place for all pages.
 
-A tone is a colour of the theme: neutral, active, success, warning, danger. It only supports the word, never replaces it.
+A tone is a colour of the theme: neutral, active, success, warning or danger. It supports the word, never replaces it.
 """
 
 from __future__ import annotations

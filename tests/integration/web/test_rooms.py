@@ -106,10 +106,10 @@ def test_numbers_of_the_overview_are_links_to_what_they_count(reader: Client, ma
         make_task("delivered", "failed")
     make_task("queued")
     page = reader.get("/").content.decode()
-    tiles = dict(
-        (address.replace("&amp;", "&"), int(number))
+    tiles = {
+        address.replace("&amp;", "&"): int(number)
         for address, number in re.findall(r'href="([^"]*)"><span class="bptl-tile__number">(\d+)<', page)
-    )
+    }
     assert tiles["/tasks/?status=delivered&outcome=failed"] == 3
     assert tiles["/tasks/?status=queued"] == 1
     for address, number in tiles.items():

@@ -98,7 +98,8 @@ def test_an_address_says_only_what_is_chosen(reader: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["/tasks/?status=gone", "/tasks/?before=x", "/tasks/?before=99999999999999999999999", "/tasks/?topic=%00"]
+    "address",
+    ["/tasks/?status=gone", "/tasks/?before=x", "/tasks/?before=99999999999999999999999", "/tasks/?topic=%00"],
 )
 def test_an_address_that_asks_for_nonsense_is_answered_with_a_way_out(reader: Client, address: str) -> None:
     page = shown(reader, address)
@@ -117,7 +118,9 @@ def test_a_hostile_name_is_shown_and_not_run(reader: Client, make_task: MakeTask
 def test_the_list_counts_nothing_and_asks_a_fixed_number_of_questions(reader: Client, make_task: MakeTask) -> None:
     for _ in range(20):
         make_task()
-    with CaptureQueriesContext(connection, ) as few:
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
         shown(reader, "/tasks/?status=delivered")
     for _ in range(20):
         make_task()

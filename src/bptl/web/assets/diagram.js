@@ -4,7 +4,12 @@ import "bpmn-js/dist/assets/diagram-js.css";
 
 async function draw(place) {
   const canvasElement = place.querySelector("[data-canvas]");
-  const viewer = new NavigatedViewer({ container: canvasElement });
+  // Modellers draw with Arial; where it is missing, a font of the same width keeps the labels in their places.
+  const font = { fontFamily: 'Arial, "Liberation Sans", "Noto Sans Variable", sans-serif' };
+  const viewer = new NavigatedViewer({
+    container: canvasElement,
+    textRenderer: { defaultStyle: font, externalStyle: font },
+  });
   try {
     await viewer.importXML(place.querySelector("[data-bpmn]").textContent);
   } catch (error) {

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django import template
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 
 from bptl.tasks.models import Task
+from bptl.web.durations import duration
 from bptl.web.words import LEASE_ENDS, OUTCOMES, PROCESS_KINDS, STATUSES, Word
 
 register = template.Library()
@@ -44,22 +44,7 @@ def process_kind(kind: str) -> str:
     return str(PROCESS_KINDS.get(kind, kind))
 
 
-@register.filter
-def duration(value: timedelta | float | None) -> str:
-    """A span in its two greatest useful units: 0.25 s, 12 s, 3 min, 2 h 5 min, 4 d 3 h."""
-    if value is None:
-        return ""
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if seconds < 10:
-        return _("%(number)s s") % {"number": formats.number_format(max(seconds, 0.0), 2 if seconds < 1 else 1)}
-    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
-    if minutes < 1:
-        return _("%(number)s s") % {"number": int(seconds)}
-    if hours < 1:
-        return _("%(number)d min") % {"number": minutes}
-    if days < 1:
-        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes % 60}
-    return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours % 24}
+register.filter("duration", duration)
 
 
 @register.simple_tag
