@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stage import sample
@@ -42,6 +43,15 @@ class CasesUnfinished(Exception):
         super().__init__("\n".join([*lines, f"  logs: {logs}"]))
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The secrets that belong to kept data: without them the engine's stored password could not be read again."""
+
+    environment: dict[str, str]
+    engine: str
+    administrator: str
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; the exit code."""
     options = _options(arguments)
@@ -49,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shutil.rmtree(HOME, ignore_errors=True)
     try:
         return headless(options) if options.headless else interactive(options)
-    except (PartFailed, CommandFailed, JavaMissing, EngineRefused, CasesUnfinished) as error:
+    except (PartFailed, CommandFailed, JavaMissing, EngineRefused, CasesUnfinished, OSError) as error:
         print(f"the demo failed: {error}", file=sys.stderr)
         return 1
 
@@ -73,35 +83,38 @@ def headless(options: argparse.Namespace) -> int:
 def interactive(options: argparse.Namespace) -> int:
     """Kept data, a new case every few seconds until Ctrl-C."""
     logs = _empty_logs("interactive")
-    kept = _kept_secrets(HOME / "secrets.json")
+    kept = kept_secrets(HOME / "secrets.json")
     with Stage() as stage:
         topology = stage.add(
             Topology(
                 logs,
                 directory=HOME,
                 workers=options.workers,
-                secrets=kept["environment"],
-                engine_password=kept["engine"],
+                secrets=kept.environment,
+                engine_password=kept.engine,
                 say=_say,
             )
         )
         _prepare(topology)
-        _make_administrator(topology, kept["administrator"])
-        print(f"\n  BPTL    {topology.web_url}admin/   {ADMINISTRATOR} / {kept['administrator']}")
+        _make_administrator(topology, kept.administrator)
+        print(f"\n  BPTL    {topology.web_url}admin/   {ADMINISTRATOR} / {kept.administrator}")
         print(f"  engine  {topology.engine.url}   demo / demo")
         print(f"  logs    {logs}\n\nA new case every {SECONDS_BETWEEN_CASES:g} s; Ctrl-C ends the demo.\n", flush=True)
         number = int(topology.engine.rest.call("GET", "/history/process-instance/count")["count"])
         while True:
             topology.check()
             number += 1
-            _start_case(topology, number)
-            _say(f"started case {sample.business_key(number)}")
+            try:
+                _start_case(topology, number)
+                _say(f"started case {sample.business_key(number)}")
+            except (EngineRefused, OSError) as error:
+                # Whoever tries out what happens when the engine is away must not lose the demo.
+                _say(f"case {sample.business_key(number)} could not be started: {error}")
             time.sleep(SECONDS_BETWEEN_CASES)
 
 
 def _prepare(topology: Topology) -> None:
-    topology.start()
-    topology.map_topics(sample.UNIT_OF_TOPIC)
+    topology.start(unit_of_topic=sample.UNIT_OF_TOPIC)
     _say(f"deploying {sample.MODEL.name} as the engine's administrator")
     topology.engine.rest.deploy(sample.MODEL)
 
@@ -145,18 +158,13 @@ def _make_administrator(topology: Topology, password: str) -> None:
         topology.bptl("manage", "createsuperuser", "--no-input", environment=environment)
 
 
-def _kept_secrets(path: Path) -> dict[str, dict[str, str] | str]:
-    """The secrets that belong to the kept data: without them the stored password of the engine could not be read."""
+def kept_secrets(path: Path) -> Kept:
+    """The secrets of this file, made at the first call."""
     if not path.exists():
+        made = Kept(fresh_secrets(), secrets.token_urlsafe(16), secrets.token_urlsafe(9))
         path.touch(mode=0o600)
-        made = {
-            "environment": fresh_secrets(),
-            "engine": secrets.token_urlsafe(16),
-            "administrator": secrets.token_urlsafe(9),
-        }
-        path.write_text(json.dumps(made, indent=2))
-    kept: dict[str, dict[str, str] | str] = json.loads(path.read_text())
-    return kept
+        path.write_text(json.dumps(asdict(made), indent=2))
+    return Kept(**json.loads(path.read_text()))
 
 
 def _empty_logs(name: str) -> Path:
@@ -172,7 +180,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cases", type=int, default=20, help="cases of a headless demo (default 20)")
     parser.add_argument("--engine", choices=["operaton"], default="operaton", help="the engine (default operaton)")
     parser.add_argument("--workers", type=int, default=2, help="worker processes (default 2)")
-    parser.add_argument("--timeout", type=float, default=300.0, help="seconds for a headless demo's cases (default 300)")
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds for its cases (default 300)")
     parser.add_argument("--reset", action="store_true", help="forget what earlier demos kept in .demo")
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""The sample of the demo: a building permit (omgevingsvergunning), who does its steps, and cases that take every path."""
+"""The demo's sample: a building permit (omgevingsvergunning), who does its steps, cases that take every path."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def business_key(number: int) -> str:
 
 
 def variables(number: int) -> dict[str, Any]:
-    """The variables with which case ``number`` (from 1) is started; five cases in a row take every path of the model."""
+    """The variables with which case ``number`` (from 1) is started; five cases in a row take every path."""
     height, documents, failures = _PATHS[(number - 1) % len(_PATHS)]
     return {
         "aanvrager": _APPLICANTS[number % len(_APPLICANTS)],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from stage.topology import Topology
 
@@ -14,11 +14,11 @@ _FINAL = frozenset({"delivered", "lost"})
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """``ended`` and ``running`` count instances in the engine; ``counts`` are the rows of ``bptl tasks count --json``."""
+    """``ended`` and ``running`` count instances in the engine; ``counts`` is what ``bptl tasks count --json`` says."""
 
     ended: int
     running: int
-    counts: Sequence[dict[str, Any]]
+    counts: Mapping[str, Mapping[str, int]]
 
     @classmethod
     def of(cls, topology: Topology, process: str) -> Self:
@@ -30,17 +30,17 @@ class Tally:
     @property
     def delivered(self) -> int:
         """Tasks whose outcome the engine has."""
-        return self._tasks({"delivered"})
+        return self._tasks("delivered")
 
     @property
     def lost(self) -> int:
         """Tasks that the engine no longer knew when we wanted to report them."""
-        return self._tasks({"lost"})
+        return self._tasks("lost")
 
     @property
     def final(self) -> bool:
         """Whether no task is on its way any more."""
-        return all(row["status"] in _FINAL for row in self.counts)
+        return set(self.counts) <= _FINAL
 
     def line(self, cases: int) -> str:
         """The one line that says it all."""
@@ -48,8 +48,12 @@ class Tally:
 
     def open_lines(self) -> list[str]:
         """A line for each kind of task that is on its way."""
-        rows = [row for row in self.counts if row["status"] not in _FINAL]
-        return [f"  {row['tasks']} tasks {row['status']} {row['outcome']}".rstrip() for row in rows]
+        return [
+            f"  {amount} tasks {status} {outcome}".rstrip()
+            for status, outcomes in self.counts.items()
+            if status not in _FINAL
+            for outcome, amount in outcomes.items()
+        ]
 
-    def _tasks(self, statuses: set[str]) -> int:
-        return sum(row["tasks"] for row in self.counts if row["status"] in statuses)
+    def _tasks(self, status: str) -> int:
+        return sum(self.counts.get(status, {}).values())

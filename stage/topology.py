@@ -1,10 +1,12 @@
 """A whole BPTL on one machine: PostgreSQL, Valkey, an engine, and every process of BPTL, each with its own log.
 
+What the demo and the acceptance tests are made of:
+
     with Stage() as stage:
-        topology = stage.add(Topology(Path(".demo/logs"), workers=2))
-        topology.start()
+        topology = stage.add(Topology(Path(".demo/logs"), engine_password="geheim"))
+        topology.start(unit_of_topic={"invoice.send": "demo.quick"})
         topology.bptl("doctor")
-        topology.part("work-1").kill()
+        topology.kill_part("work-1")
         topology.start_part("work-1")
 """
 
@@ -47,7 +49,7 @@ class CommandFailed(Exception):
 
 
 class Topology:
-    """Servers, engine and BPTL's processes; ``part`` reaches each process for faults, ``rest`` the engine as its admin.
+    """Servers, engine and BPTL's processes; ``part`` reaches each process, ``engine.rest`` the engine as its admin.
 
     ``logs`` is the folder of the log files; ``directory`` keeps the data of PostgreSQL and the engine (default: fresh
     data that vanish). ``environment`` adds to or replaces settings of BPTL. ``say`` is told what is being started.
@@ -70,7 +72,7 @@ class Topology:
         self._engine_password = engine_password
         self.postgres = Postgres(directory / "postgres" if directory else None, durable=directory is not None)
         self.valkey = Valkey(log=logs / "valkey.log")
-        # ;DB_CLOSE_ON_EXIT: the engine closes the file itself, in order, when it is told to stop.
+        # DB_CLOSE_ON_EXIT: the engine closes the file itself, in order, when it is told to stop.
         kept = directory and f"jdbc:h2:file:{(directory / 'engine').resolve()}/engine;DB_CLOSE_ON_EXIT=FALSE"
         self.engine = Engine(
             "operaton",
@@ -108,35 +110,37 @@ class Topology:
         return tuple(self._processes)
 
     def part(self, name: str) -> Part:
-        """One process of BPTL, to kill, pause or look at."""
+        """One process of BPTL, to pause or look at."""
         return self._processes[name]
 
-    def start(self) -> None:
-        """Start everything and configure the engine in BPTL; raises PartFailed, CommandFailed and JavaMissing."""
+    def start(self, *, unit_of_topic: Mapping[str, str] | None = None) -> None:
+        """Start everything, configured as an operator does it; raises PartFailed, CommandFailed and JavaMissing."""
         self.start_servers()
+        self._say("bptl manage migrate")
+        self.bptl("manage", "migrate", "--no-input")
         self.configure_engine()
+        if unit_of_topic:
+            self.map_topics(unit_of_topic)
+        self._say(f"waiting until the engine answers at {self.engine.url}")
+        self.engine.wait_until_ready()
+        self._make_engine_user()
         for name in self._processes:
             self.start_part(name)
         self._say(f"waiting until {self.web_url} answers")
         self.part("web").wait_until(lambda: answers(f"{self.web_url}ready"), seconds=60)
 
     def start_servers(self) -> None:
-        """PostgreSQL, Valkey and the engine, with the tables of BPTL and its user at the engine."""
+        """Start the engine without waiting for it, PostgreSQL and Valkey."""
+        # Also what never started has something to tidy away.
+        for server in (self.engine, self.postgres, self.valkey):
+            self._started.callback(server.stop)
         # The engine first: it takes longest, and the others start while it does.
         self._say("starting the engine (the first time Maven builds it, which takes minutes)")
-        self._started.callback(self.engine.stop)
         self.engine.launch()
         self._say(f"starting PostgreSQL on port {self.postgres.port}")
-        self._started.callback(self.postgres.stop)
         self.postgres.start()
         self._say(f"starting Valkey on port {self.valkey.port}")
-        self._started.callback(self.valkey.stop)
         self.valkey.start()
-        self._say("bptl manage migrate")
-        self.bptl("manage", "migrate", "--no-input")
-        self._say(f"waiting until the engine answers at {self.engine.url}")
-        self.engine.wait_until_ready()
-        self._make_engine_user()
 
     def configure_engine(self) -> None:
         """Tell BPTL of the engine, as an operator does."""
@@ -196,6 +200,7 @@ class Topology:
         """Stop BPTL's processes, last started first, then the servers; what failed to stop hinders no other."""
         with ExitStack() as rest:
             rest.push(self._started.pop_all())
+            rest.callback(self._say, "stopping the servers")
             for name, part in self._processes.items():
                 if part.running:
                     rest.callback(self._stop_aloud, name)

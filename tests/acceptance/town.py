@@ -44,7 +44,7 @@ class Town:
 
     def start(self, process: str, *, business_key: str, **variables: Any) -> str:
         """Start a case; answers its instance id."""
-        return self.engine.start(process, business_key=business_key, variables=variables)
+        return str(self.engine.start(process, business_key=business_key, variables=variables)["id"])
 
     def one_step(self, topic: str, *, business_key: str, **variables: Any) -> str:
         """Start a case of a single external task of this topic; answers its instance id."""

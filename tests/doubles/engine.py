@@ -142,15 +142,14 @@ class FakeEngine:
             self.fetched_for: list[str] = []
             self.calls: Counter[str] = Counter()
             self.ahead = 0.0
+            self.polls_ended = 0
             self._faults.clear()
             self.changed.notify_all()
 
     def add(self, topic: str = "topic", variables: Mapping[str, Json] | None = None, **fields: Any) -> ExternalTask:
         """A new external task with ``variables`` as VariableValueDto."""
         instance = fields.pop("process_instance_id", f"instance-{uuid.uuid4()}")
-        task = ExternalTask(
-            str(uuid.uuid4()), topic, dict(variables or {}), process_instance_id=instance, **fields
-        )
+        task = ExternalTask(str(uuid.uuid4()), topic, dict(variables or {}), process_instance_id=instance, **fields)
         with self.changed:
             self.tasks[task.id] = task
             self.changed.notify_all()
@@ -160,6 +159,12 @@ class FakeEngine:
         """Its process instance is cancelled."""
         with self.changed:
             self.tasks.pop(task.id, None)
+
+    def end_polls(self) -> None:
+        """Answer all parked polls now, as when their time is over."""
+        with self.changed:
+            self.polls_ended += 1
+            self.changed.notify_all()
 
     def advance(self, seconds: float) -> None:
         """Move the engine's clock."""
@@ -176,7 +181,9 @@ class FakeEngine:
         """The next ``times`` calls are answered so, without being executed; a dict body is JSON, a str is text."""
         self._faults[call] += [lambda execute: (status, body)] * times
 
-    def refuse(self, call: str, status: int, kind: str = "RestException", *, code: int | None = None, times: int = 1) -> None:
+    def refuse(
+        self, call: str, status: int, kind: str = "RestException", *, code: int | None = None, times: int = 1
+    ) -> None:
         """The next ``times`` calls are refused with an error body of the engine."""
         self.answer(call, status, {"type": kind, "message": f"{call} is refused", "code": code}, times=times)
 
@@ -228,25 +235,27 @@ class FakeEngine:
                 fault = faults.pop(0) if faults else None
 
             def execute(call: str = call, groups: tuple[Any, ...] = found.groups()) -> tuple[int, Any]:
+                handler: Callable[..., tuple[int, Any]] = getattr(self, f"_{call}")
                 try:
-                    return getattr(self, f"_{call}")(*groups[:1], **({"query": query} if call == "list" else {}), body=body)  # type: ignore[no-any-return]
+                    return handler(*groups[:1], query=query, body=body)
                 except Refusal as refusal:
                     return refusal.status, refusal.body
 
             return fault(execute) if fault else execute()
         return 404, {"type": "NotFoundException", "message": f"HTTP 404 Not Found: {target}", "code": None}
 
-    def _version(self, *, body: Json) -> tuple[int, Any]:
+    def _version(self, *, query: Json, body: Json) -> tuple[int, Any]:
         return 200, {"version": "fake"}
 
-    def _fetchAndLock(self, *, body: Json) -> tuple[int, Any]:  # noqa: N802
+    def _fetchAndLock(self, *, query: Json, body: Json) -> tuple[int, Any]:  # noqa: N802
         deadline = time.monotonic() + (body.get("asyncResponseTimeout") or 0) / 1000
         with self.changed:
             self.fetched_for.append(body["workerId"])
+            ended = self.polls_ended
             while True:
                 found = self._take(body)
                 left = deadline - time.monotonic()
-                if found or left <= 0:
+                if found or left <= 0 or self.polls_ended != ended:
                     return 200, found
                 # Tasks added and unlocked wake a parked poll; expiry is seen a little later.
                 self.changed.wait(min(left, 0.05))
@@ -283,7 +292,7 @@ class FakeEngine:
             )
         return found
 
-    def _count(self, *, body: Json) -> tuple[int, Any]:
+    def _count(self, *, query: Json, body: Json) -> tuple[int, Any]:
         return 200, {"count": len(self._matching(body))}
 
     def _list(self, *, query: Json, body: Json) -> tuple[int, Any]:
@@ -299,34 +308,34 @@ class FakeEngine:
             if body.get("workerId") in {None, task.worker_id} and body.get("topicName") in {None, task.topic}
         ]
 
-    def _get(self, task_id: str, *, body: Json) -> tuple[int, Any]:
+    def _get(self, task_id: str, *, query: Json, body: Json) -> tuple[int, Any]:
         return 200, self._find(task_id).dto()
 
-    def _errorDetails(self, task_id: str, *, body: Json) -> tuple[int, Any]:  # noqa: N802
+    def _errorDetails(self, task_id: str, *, query: Json, body: Json) -> tuple[int, Any]:  # noqa: N802
         if task_id not in self.tasks:
             raise Refusal(500, "RestException", f"External task with id {task_id} does not exist")
         details = self.tasks[task_id].error_details
         return (204, None) if details is None else (200, details)
 
-    def _retries(self, task_id: str, *, body: Json) -> tuple[int, Any]:
+    def _retries(self, task_id: str, *, query: Json, body: Json) -> tuple[int, Any]:
         self._find(task_id).retries = body["retries"]
         return 204, None
 
-    def _complete(self, task_id: str, *, body: Json) -> tuple[int, Any]:
+    def _complete(self, task_id: str, *, query: Json, body: Json) -> tuple[int, Any]:
         with self.changed:
             self._mine(task_id, body)
             del self.tasks[task_id]
             self.completed[task_id] = {name: value["value"] for name, value in body["variables"].items()}
         return 204, None
 
-    def _bpmnError(self, task_id: str, *, body: Json) -> tuple[int, Any]:  # noqa: N802
+    def _bpmnError(self, task_id: str, *, query: Json, body: Json) -> tuple[int, Any]:  # noqa: N802
         with self.changed:
             self._mine(task_id, body)
             del self.tasks[task_id]
             self.thrown[task_id] = body
         return 204, None
 
-    def _failure(self, task_id: str, *, body: Json) -> tuple[int, Any]:
+    def _failure(self, task_id: str, *, query: Json, body: Json) -> tuple[int, Any]:
         with self.changed:
             task = self._mine(task_id, body)
             retries, timeout = body.get("retries", 0), body.get("retryTimeout", 0)
@@ -337,7 +346,7 @@ class FakeEngine:
             )
         return 204, None
 
-    def _extendLock(self, task_id: str, *, body: Json) -> tuple[int, Any]:  # noqa: N802
+    def _extendLock(self, task_id: str, *, query: Json, body: Json) -> tuple[int, Any]:  # noqa: N802
         with self.changed:
             task = self._mine(task_id, body)
             if task.locked_until is None or task.locked_until <= self.now():
@@ -345,7 +354,7 @@ class FakeEngine:
             task.locked_until = self.now() + body["newDuration"] / 1000
         return 204, None
 
-    def _unlock(self, task_id: str, *, body: Json) -> tuple[int, Any]:
+    def _unlock(self, task_id: str, *, query: Json, body: Json) -> tuple[int, Any]:
         with self.changed:
             task = self._find(task_id)
             task.worker_id = task.locked_until = None

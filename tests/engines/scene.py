@@ -68,10 +68,10 @@ class House:
         self.wire = Wire(engine.url, Basic(*ADMINISTRATOR))
         self.control = Wire(engine.url.removesuffix("/engine-rest"), None)
 
-    def client(self, username: str, password: str | None = None) -> Camunda7:
-        """Our client as this user; passwords of our own users are their names."""
+    def client(self, username: str, password: str | None = None, *, timeout: float = 30.0) -> Camunda7:
+        """Our client as this user (seconds of patience); passwords of our own users are their names."""
         credentials = Basic(username, password or username)
-        self.clients.append(Camunda7(self.engine.url, credentials=credentials, timeout=30))
+        self.clients.append(Camunda7(self.engine.url, credentials=credentials, timeout=timeout))
         return self.clients[-1]
 
     def furnish(self) -> None:

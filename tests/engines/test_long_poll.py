@@ -36,6 +36,11 @@ def test_a_poll_without_work_answers_an_empty_list_at_its_end(scene: Scene) -> N
     assert scene.fetch(wait=SHORT) == []
 
 
+def test_a_poll_may_last_longer_than_other_calls(scene: Scene) -> None:
+    impatient = scene.house.client(WORKER[0], timeout=0.4)
+    assert impatient.fetch(scene.request(wait=SHORT)) == []
+
+
 def test_a_new_task_wakes_a_parked_poll(scene: Scene) -> None:
     poll = parked(scene)
     instance = scene.start()

@@ -8,9 +8,9 @@ from threading import Barrier
 
 import pytest
 
-from bptl.engines.base import EngineConflict, EngineRefused, ExternalTask
+from bptl.engines.base import EngineConflict, EngineRefused, EngineUnavailable, ExternalTask, NotFound
 from bptl.engines.variables import decode_all, encode_all
-from tests.engines.scene import Scene
+from tests.engines.scene import WORKER, Scene
 
 NO_TIME = timedelta()
 
@@ -139,6 +139,21 @@ def test_a_failing_next_step_refuses_the_completion_and_leaves_the_task_to_us(sc
     assert scene.worker.get(task.id).worker_id == worker_id
     assert "answer" not in scene.worker.variables(task.process_instance_id)
     scene.complete(task, worker_id, answer=42)
+    assert scene.state(task.process_instance_id) == "COMPLETED"
+
+
+def test_a_completion_whose_answer_never_came_has_happened_and_is_not_found_afterwards(scene: Scene) -> None:
+    task, worker_id = scene.started_task("behind")
+    scene.fault("next-step", delay=timedelta(seconds=1))
+    impatient = scene.house.client(WORKER[0], timeout=0.3)
+    with pytest.raises(EngineUnavailable) as silence:
+        impatient.complete(task.id, worker_id=worker_id, variables={})
+    assert silence.value.sent is True
+    # Both at once, until the first has ended: the engine lets only one of them through.
+    with pytest.raises((NotFound, EngineConflict)):
+        scene.complete(task, worker_id)
+    with pytest.raises(NotFound):
+        scene.complete(task, worker_id)
     assert scene.state(task.process_instance_id) == "COMPLETED"
 
 

@@ -89,8 +89,7 @@ def whole(story: TaskStory) -> dict[str, Any]:
             for lease in story.leases
         ],
         "events": [
-            {"at": event.at, "name": event.name, "actor": event.actor, "detail": event.detail}
-            for event in story.events
+            {"at": event.at, "name": event.name, "actor": event.actor, "detail": event.detail} for event in story.events
         ],
         "possible": list(possible(task)),
     }

@@ -9,6 +9,7 @@ import getpass
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -18,8 +19,9 @@ from bptl.cli.start import start_django
 
 def accountable(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add who acts and why; both are kept with the task."""
-    command = click.option("--actor", default=getpass.getuser, show_default="your login", help="Who does this.")(command)
-    return click.option("--reason", required=True, help="Why; kept with the task.")(command)
+    actor = click.option("--actor", default=getpass.getuser, show_default="your login", help="Who does this.")
+    reason = click.option("--reason", required=True, help="Why; kept with the task.")
+    return reason(actor(command))
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
@@ -78,19 +80,19 @@ def list_tasks(
 @tasks.command()
 @as_json
 def count(as_json: bool) -> None:
-    """Show how many tasks there are by status and outcome."""
+    """Show how many tasks there are by status and outcome (as JSON: status → outcome → number)."""
     start_django()
     from bptl.cli import table
     from bptl.tasks import queries
 
     counts = sorted(queries.counts().items())
     if as_json:
-        _print_json(
-            [{"status": status, "outcome": outcome, "tasks": amount} for (status, outcome), amount in counts]
-        )
+        nested: dict[str, dict[str, int]] = {}
+        for (status, outcome), amount in counts:
+            nested.setdefault(status, {})[outcome] = amount
+        _print_json(nested)
     else:
-        rows = [(status, outcome or "-", str(amount)) for (status, outcome), amount in counts]
-        table.show(("status", "outcome", "tasks"), rows)
+        table.show(("status", "outcome", "tasks"), [(*state, str(amount)) for state, amount in counts])
 
 
 @tasks.command()
@@ -124,7 +126,7 @@ def retry(numbers: tuple[int, ...], actor: str, reason: str) -> None:
     refused = 0
     for number in numbers:
         try:
-            _do(number, lambda number=number: actions.retry(number, actor=actor, reason=reason))
+            _do(number, partial(actions.retry, number, actor=actor, reason=reason))
         except click.ClickException as error:
             refused += 1
             error.show()
@@ -141,7 +143,7 @@ def deliver_again(number: int, actor: str, reason: str) -> None:
     start_django()
     from bptl.tasks import actions
 
-    _do(number, lambda: actions.deliver_again(number, actor=actor, reason=reason))
+    _do(number, partial(actions.deliver_again, number, actor=actor, reason=reason))
     click.echo(f"task {number}: its result is reported again")
 
 
@@ -155,7 +157,7 @@ def complete(number: int, texts: tuple[str, ...], actor: str, reason: str) -> No
     from bptl.tasks import actions
 
     variables = dict(_variable(text) for text in texts)
-    _do(number, lambda: actions.complete_by_hand(number, variables, actor=actor, reason=reason))
+    _do(number, partial(actions.complete_by_hand, number, variables, actor=actor, reason=reason))
     click.echo(f"task {number}: completed by hand")
 
 
@@ -167,7 +169,7 @@ def hand_back(number: int, actor: str, reason: str) -> None:
     start_django()
     from bptl.tasks import actions
 
-    _do(number, lambda: actions.hand_back(number, actor=actor, reason=reason))
+    _do(number, partial(actions.hand_back, number, actor=actor, reason=reason))
     click.echo(f"task {number}: handed back to its engine")
 
 

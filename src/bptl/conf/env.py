@@ -87,7 +87,8 @@ class Environment:
                     return choice
             raise ValueError(f"is {raw!r}; use one of {', '.join(choices)}")
 
-        value = self._read(name, convert, kind="text", help=help, default=default, old_names=old_names)
+        kind = " or ".join(choices) if choices else "text"
+        value = self._read(name, convert, kind=kind, help=help, default=default, old_names=old_names)
         return "" if value is None else value
 
     def secret(self, name: str, *, help: str, default: str | None = None, old_names: Sequence[str] = ()) -> str:

@@ -10,6 +10,7 @@ urllib3 is used directly because the engine is on the hot path; its exceptions e
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-NEVER_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError, SSLError)
+NEVER_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError)
 
 
 class HttpError(Exception):
@@ -124,6 +125,9 @@ class HttpClient:
         except NEVER_SENT as error:
             raise NeverSent(method, url, error) from error
         except (HTTPError, OSError) as error:
+            # TLS may break at any time; only a refused certificate is sure to come before the request.
+            if isinstance(error, SSLError) and isinstance(error.args[0], ssl.SSLCertVerificationError):
+                raise NeverSent(method, url, error) from error
             raise AnswerUnknown(method, url, error) from error
         return Answer(status=response.status, headers=dict(response.headers.items()), body=response.data)
 

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from django.db import transaction
+
 from bptl.connections import engines
 from bptl.engines.base import Engine
 from bptl.engines.variables import encode_all
@@ -38,7 +40,8 @@ def retry(task_id: int, *, actor: str, reason: str) -> None:
 
 
 _DELIVER_AGAIN = f"""
-UPDATE tasks_task SET parked = false, reporter_id = NULL, report_refusals = 0, next_report_at = now(),
+UPDATE tasks_task SET parked = false, reporter_id = NULL, report_refusals = 0,
+    next_report_at = CASE WHEN lease_id IS NOT NULL OR by_hand THEN now() END,
     look_at = CASE WHEN lease_id IS NULL THEN now() END, changed_at = now()
 WHERE id = %s AND status = '{Status.PERFORMED}' AND (parked OR lease_id IS NULL)
 RETURNING lease_id
@@ -51,12 +54,13 @@ def deliver_again(task_id: int, *, actor: str, reason: str) -> None:
     Raises ActionRefused unless the task is performed and nobody is reporting it.
     """
     task = Task.objects.select_related("engine").get(id=task_id)
-    rows = sql.query(_DELIVER_AGAIN, [task_id])
-    if not rows:
-        raise ActionRefused(
-            task_id, f"only a parked or lease-less result is delivered again, this task is {_where(task)}"
-        )
-    _note(task, "task.delivered_again", actor=actor, reason=reason)
+    with transaction.atomic():
+        rows = sql.query(_DELIVER_AGAIN, [task_id])
+        if not rows:
+            raise ActionRefused(
+                task_id, f"only a parked or lease-less result is delivered again, this task is {_where(task)}"
+            )
+        _note(task, "task.delivered_again", actor=actor, reason=reason)
     if rows[0].lease_id is None:
         _engine(task).set_retries(task.external_id, 1)
     wake()
@@ -80,14 +84,15 @@ def complete_by_hand(task_id: int, variables: Mapping[str, Any], *, actor: str, 
     wire = {name: variable.to_json() for name, variable in encode_all(variables).items()}
     task = Task.objects.get(id=task_id)
     move = Move.COMPLETE_BY_HAND
-    rows = (
-        sql.query(_COMPLETE, [uuid.uuid4(), storable({"variables": wire}), task_id, task.status, task.outcome])
-        if allowed(move, Status(task.status), Outcome(task.outcome))
-        else []
-    )
-    if not rows:
-        raise TransitionRefused(move, task_id=task_id, status=task.status, outcome=task.outcome)
-    _note(task, "task.completed_by_hand", actor=actor, reason=reason, variables=sorted(variables))
+    with transaction.atomic():
+        rows = (
+            sql.query(_COMPLETE, [uuid.uuid4(), storable({"variables": wire}), task_id, task.status, task.outcome])
+            if allowed(move, Status(task.status), Outcome(task.outcome))
+            else []
+        )
+        if not rows:
+            raise TransitionRefused(move, task_id=task_id, status=task.status, outcome=task.outcome)
+        _note(task, "task.completed_by_hand", actor=actor, reason=reason, variables=sorted(variables))
     wake()
 
 

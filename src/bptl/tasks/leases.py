@@ -92,7 +92,8 @@ WITH seen AS (
     UPDATE tasks_task t SET
         status = CASE WHEN t.status IN ({_HELD_STATUSES}) THEN
             CASE WHEN %s THEN '{Status.LOST}' ELSE '{_RETURN.target}' END ELSE t.status END,
-        lease_id = NULL, reporter_id = NULL, next_report_at = NULL, look_at = now() + %s, changed_at = now()
+        lease_id = NULL, reporter_id = NULL, next_report_at = NULL, changed_at = now(),
+        look_at = CASE WHEN %s AND t.status IN ({_HELD_STATUSES}) THEN NULL ELSE now() + %s END
     FROM seen WHERE t.id = seen.id AND t.lease_id = seen.lease
     RETURNING t.id, seen.lease
 ), ended AS (
@@ -110,12 +111,13 @@ def end(lease_ids: Sequence[uuid.UUID], *, how: LeaseEnd, reason: str) -> int:
     """End live leases that have no report: queued and running tasks become *returned* (*lost* when the engine no longer
     knows them), a stored outcome stays for the next lease. Answers how many were still live.
 
-    A 404 moves no task that has an outcome (design, rule 1); the sweep asks the engine about all of them soon.
+    A 404 moves no task that has an outcome (design, rule 1); the sweep soon asks the engine about what is not lost.
     """
     if not lease_ids:
         return 0
     ids = [str(lease_id) for lease_id in lease_ids]
-    rows = sql.query(_END, [ids, how is LeaseEnd.LOST, LOOK_SOON, how, how, reason])
+    lost = how is LeaseEnd.LOST
+    rows = sql.query(_END, [ids, lost, lost, LOOK_SOON, how, how, reason])
     if rows:
         log.warning("leases.ended", ended_as=how, reason=reason, tasks=[row.task_id for row in rows])
     return len(rows)

@@ -151,3 +151,8 @@ def fleet() -> Fleet:
 def last_fetch(engine_id: int, *, within: timedelta) -> Fetch | None:
     """The newest fetch of an engine that is at most this old."""
     return Fetch.objects.filter(engine_id=engine_id, started_at__gt=Now() - within).order_by("-started_at").first()
+
+
+def newest_task(engine_id: int) -> Task | None:
+    """The task of an engine that was first seen last."""
+    return Task.objects.filter(engine_id=engine_id).defer("variables", "result").order_by("-id").first()

@@ -8,8 +8,10 @@ from django.utils.translation import gettext_lazy as _
 
 from bptl.accounts.models import User
 from bptl.connections.models import Engine, Mapping
+from bptl.tasks.models import Fetch, Process, Task
 from bptl.web.admin_engines import EngineAdmin
 from bptl.web.admin_mappings import MappingAdmin
+from bptl.web.admin_tasks import FetchAdmin, ProcessAdmin, TaskAdmin
 
 admin.site.site_header = _("Business Process Task Library")
 admin.site.site_title = "BPTL"
@@ -18,3 +20,6 @@ admin.site.index_title = _("Administration")
 admin.site.register(User, UserAdmin)
 admin.site.register(Engine, EngineAdmin)
 admin.site.register(Mapping, MappingAdmin)
+admin.site.register(Task, TaskAdmin)
+admin.site.register(Fetch, FetchAdmin)
+admin.site.register(Process, ProcessAdmin)

@@ -19,7 +19,8 @@ from bptl.tasks import leases
 from bptl.tasks.execution.claim import Claim, claim
 from bptl.tasks.execution.run import Assignment, Unassignable, assign, ran_too_long, run
 from bptl.tasks.execution.work import Cancellation
-from bptl.tasks.lifecycle import LeaseEnd
+from bptl.tasks.leases import Held
+from bptl.tasks.lifecycle import LeaseEnd, Status
 from bptl.workers.clients import Clients
 from bptl.workers.keeper import Keeper, Kept
 from bptl.workers.loops import Loop
@@ -31,6 +32,9 @@ log = get_logger(__name__)
 CLAIM_LIMIT = 64
 IDLE_LOOK = 1.0
 """Seconds between looks into the queue when nobody says that there is work."""
+
+STRAYS_EVERY = 10.0
+"""Seconds between looks for claims that nobody here runs."""
 
 WRITE_OFF_AFTER = 30.0
 """Seconds from the cancellation of a run that took too long until its place is given up."""
@@ -61,6 +65,7 @@ class Floor:
         self._lock = threading.Lock()
         self._runs: dict[uuid.UUID, Run] = {}
         self._accepting = True
+        self._strays_at = 0.0
         self._threads = ThreadPoolExecutor(places, thread_name_prefix="place")
         self._loop = Loop("floor", self._step)
         self.keeper = Keeper(member, clients, on_lost=self.cancel)
@@ -94,7 +99,7 @@ class Floor:
         self._accepting = False
 
     def drain(self, *, grace: float) -> bool:
-        """Finish what runs within ``grace`` seconds, give back the rest, deliver what is stored. True when all ended."""
+        """Finish what runs in ``grace`` seconds, give back the rest, deliver what is stored. True when all ended."""
         deadline = time.monotonic() + grace
         reporting = min(10.0, grace / 4)
         self.stop_claiming()
@@ -129,15 +134,17 @@ class Floor:
 
     def _step(self) -> float:
         self._watch_overdue()
+        self._give_back_strays()
         if not self._accepting:
             return IDLE_LOOK
         free = self.places - self.running
+        asked = time.monotonic()
         claims = claim(self._member.id, places=min(free, CLAIM_LIMIT))
         if claims:
-            self._begin(claims)
+            self._begin(claims, asked)
         return 0.0 if claims and len(claims) == CLAIM_LIMIT else IDLE_LOOK
 
-    def _begin(self, claims: list[Claim]) -> None:
+    def _begin(self, claims: list[Claim], asked: float) -> None:
         mappings = Mapping.objects.select_related("engine").in_bulk(
             {claim.mapping_id for claim in claims if claim.mapping_id is not None}
         )
@@ -151,7 +158,7 @@ class Floor:
             started = Run(assignment, deadline=now + assignment.longest_run.total_seconds())
             with self._lock:
                 self._runs[claimed.lease_id] = started
-            self.keeper.hold(_kept(claimed, now))
+            self.keeper.hold(_kept(claimed, asked))
             self._threads.submit(self._run, started)
 
     def _run(self, started: Run) -> None:
@@ -196,10 +203,23 @@ class Floor:
             self.stop_claiming()
             self._on_worn_out()
 
-    def _give_back(self, claimed: Claim, reason: str) -> None:
-        if leases.end([claimed.lease_id], how=LeaseEnd.GIVEN_BACK, reason=reason):
-            leases.give_back(claimed.external_id, worker_id=claimed.worker_id, engine=self.clients(claimed.engine_id))
-        self.keeper.release(claimed.lease_id)
+    def _give_back_strays(self) -> None:
+        """A claim that was committed, but whose answer was cut off or could not be begun, is run by nobody."""
+        if time.monotonic() < self._strays_at:
+            return
+        # What is known is read before the rows, and runs before the reporter: whatever ends meanwhile is known.
+        with self._lock:
+            known = set(self._runs)
+        known |= self.reporter.unstored
+        for held in leases.held_by(self._member.id):
+            if held.status == Status.RUNNING and held.lease_id not in known:
+                self._give_back(held, "its worker never began the unit")
+        self._strays_at = time.monotonic() + STRAYS_EVERY
+
+    def _give_back(self, held: Claim | Held, reason: str) -> None:
+        if leases.end([held.lease_id], how=LeaseEnd.GIVEN_BACK, reason=reason):
+            leases.give_back(held.external_id, worker_id=held.worker_id, engine=self.clients(held.engine_id))
+        self.keeper.release(held.lease_id)
 
     def _give_back_results(self) -> None:
         give_back_all(self._member.id, self.clients, reason="the worker stopped")
@@ -215,13 +235,14 @@ def give_back_all(process_id: uuid.UUID, clients: Clients, *, reason: str) -> No
             leases.give_back(held.external_id, worker_id=held.worker_id, engine=clients(held.engine_id))
 
 
-def _kept(claimed: Claim, now: float) -> Kept:
+def _kept(claimed: Claim, asked: float) -> Kept:
+    # What is left of the lock was reckoned while the claim was under way: never earlier than when it was asked.
     return Kept(
         claimed.lease_id,
         claimed.engine_id,
         claimed.external_id,
         claimed.worker_id,
         lock=claimed.lock_ms / 1000,
-        deadline=now + claimed.locked_ms / 1000,
+        deadline=asked + claimed.locked_ms / 1000,
         known_at=time.monotonic(),
     )

@@ -87,14 +87,14 @@ class PollingLine:
         work_unit = unit(mapping)
         return topic_request(mapping, work_unit) if work_unit is not None else None
 
-    def _fetch(
-        self, announced: Announced, request: FetchRequest, engine: base.Engine, shortest: timedelta
-    ) -> float:
+    def _fetch(self, announced: Announced, request: FetchRequest, engine: base.Engine, shortest: timedelta) -> float:
         asked = time.monotonic()
         try:
             tasks = engine.fetch(request)
         except EngineUnavailable as error:
-            if error.sent and error.status is None:
+            # Only the engine's own word (it has a kind) says that nothing was locked: behind a proxy that lost patience
+            # the poll may still be parked.
+            if error.sent and not error.kind:
                 _insist(lambda: abandon(announced), until=asked + shortest.total_seconds())
             else:
                 never_sent(announced)
@@ -115,7 +115,7 @@ class PollingLine:
     def _record(
         self, announced: Announced, tasks: Sequence[ExternalTask], engine: base.Engine, *, until: float
     ) -> None:
-        """The tasks are locked for us: recorded as soon as the database takes them, else watched until they are free."""
+        """The tasks are locked for us: recorded as soon as the database takes them, else watched until free."""
         while True:
             try:
                 recorded = record(announced, tasks, mappings=self._mappings, engine=engine)

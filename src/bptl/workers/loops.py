@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 from bptl.lib.log import get_logger
 
@@ -68,7 +68,7 @@ class Loop:
                 self.last_ok = time.monotonic()
             self._wake.wait(wait)
             self._wake.clear()
-        close_old_connections()
+        connections.close_all()  # this thread's: it comes to its end
 
 
 def backoff(failures: int) -> float:

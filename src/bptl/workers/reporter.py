@@ -32,6 +32,9 @@ GROUP = 64
 GROUP_WAIT = 0.01
 """A group is committed when it has this many outcomes, or after this many seconds."""
 
+IDLE_WAIT = 1.0
+"""Seconds that a loop without work waits for some before it looks whether it should stop."""
+
 SENDERS = 16
 DUE_EVERY = 1.0
 
@@ -52,6 +55,7 @@ class Reporter:
         self._clients = clients
         self._on_settled = on_settled
         self._finished: queue.SimpleQueue[Finished] = queue.SimpleQueue()
+        self._unstored: set[uuid.UUID] = set()
         self._verdicts: queue.SimpleQueue[Verdict] = queue.SimpleQueue()
         self._storing: list[Finished] = []
         self._settling: list[Verdict] = []
@@ -69,11 +73,19 @@ class Reporter:
 
     def put(self, finished: Finished) -> None:
         """Hand over a finished run."""
+        with self._counting:
+            self._unstored.add(finished.claim.lease_id)
         self._finished.put(finished)
 
     def wake(self) -> None:
         """There may be reports to take over."""
         self._due_loop.wake()
+
+    @property
+    def unstored(self) -> set[uuid.UUID]:
+        """Leases of runs that were handed over and whose outcome is not committed yet."""
+        with self._counting:
+            return set(self._unstored)
 
     @property
     def idle(self) -> bool:
@@ -103,6 +115,8 @@ class Reporter:
             _gather(self._finished, self._storing)
         if self._storing:
             self._store_group(self._storing)
+            with self._counting:
+                self._unstored -= {finished.claim.lease_id for finished in self._storing}
             self._storing = []
         return 0.0
 
@@ -185,9 +199,9 @@ class Reporter:
 
 
 def _gather(source: queue.SimpleQueue[T], into: list[T]) -> None:
-    """Move a group: wait up to a second for a first item, then a moment for others."""
+    """Move a group: wait a while for a first item, then a moment for others."""
     try:
-        into.append(source.get(timeout=1.0))
+        into.append(source.get(timeout=IDLE_WAIT))
     except queue.Empty:
         return
     deadline = time.monotonic() + GROUP_WAIT

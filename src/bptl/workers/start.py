@@ -17,7 +17,7 @@ from celery.apps.beat import Beat
 from django.conf import settings
 from django.db import close_old_connections
 
-from bptl.lib.log import configure, get_logger
+from bptl.lib.log import LogFormat, configure, get_logger
 from bptl.tasks import wake
 from bptl.tasks.models import ProcessKind
 from bptl.workers import local
@@ -39,7 +39,7 @@ JOBS_AT_ONCE = 2
 
 def poll() -> int:
     """Run a long-polling worker until it is told to stop; answers the exit code."""
-    configure(level=settings.CELERY_LOGLEVEL, form=settings.BPTL_LOG_FORMAT)
+    _log()
     member = Member(ProcessKind.POLL)
     clients = Clients()
     poller = Poller(member, clients, longest_wait=timedelta(seconds=settings.BPTL_LONG_POLL_SECONDS))
@@ -67,7 +67,7 @@ def poll() -> int:
 
 def work(*, places: int | None = None) -> int:
     """Run a worker with ``places`` places (CELERY_WORKER_CONCURRENCY) until told to stop; answers the exit code."""
-    configure(level=settings.CELERY_LOGLEVEL, form=settings.BPTL_LOG_FORMAT)
+    _log()
     places = places or settings.CELERY_WORKER_CONCURRENCY
     restart = threading.Event()
 
@@ -103,7 +103,7 @@ def work(*, places: int | None = None) -> int:
 
 def beat() -> int:
     """Run beat with the shipped schedule until it is told to stop; answers the exit code."""
-    configure(level=settings.CELERY_LOGLEVEL, form=settings.BPTL_LOG_FORMAT)
+    _log()
     failures = 0
     while True:
         try:
@@ -118,6 +118,11 @@ def beat() -> int:
             time.sleep(backoff(failures))
         else:
             return 0
+
+
+def _log() -> None:
+    form: LogFormat = "console" if settings.BPTL_LOG_FORMAT == "console" else "json"
+    configure(level=settings.CELERY_LOGLEVEL, form=form)
 
 
 def _waker() -> Waker:

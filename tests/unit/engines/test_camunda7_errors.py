@@ -86,6 +86,7 @@ TABLE: list[tuple[str, Answer, Operation, type[EngineError]]] = [
         Operation.FETCH,
         EngineUnavailable,
     ),
+    ("no database", answer(500, engine("CannotCreateTransactionException")), Operation.TASK, EngineUnavailable),
     ("a bad fetch", answer(500, engine("ProcessEngineException", code=0)), Operation.FETCH, EngineRefused),
     ("a broken server", answer(500, PAGE), Operation.TASK, EngineUnavailable),
     ("a JSON that is no object", answer(500, [1]), Operation.TASK, EngineUnavailable),

@@ -49,7 +49,7 @@ def test_a_chain_that_bites_its_tail_ends() -> None:
 
 
 def test_credentials_are_taken_out_of_message_and_details() -> None:
-    secret = "eyJhbGciOiJIUzI1NiJ9.e30.abc-DEF_123"  # noqa: S105
+    secret = "eyJhbGciOiJIUzI1NiJ9.e30.abc-DEF_123"
     error = raised(
         RuntimeError(f"GET https://clerk:hunter22@zaken.example.com/x with Authorization: Bearer {secret}"),
         cause=ValueError(f"Basic {secret}"),

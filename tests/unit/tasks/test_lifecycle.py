@@ -64,9 +64,7 @@ def test_a_move_leads_where_the_design_says(move: Move) -> None:
 
 @pytest.mark.parametrize("status", [Status.DELIVERED, Status.LOST])
 def test_no_move_of_ours_leaves_an_end_but_a_person_completing_a_failed_task(status: Status) -> None:
-    leaving = {
-        (move, outcome) for move in Move for outcome in outcomes_of(status) if allowed(move, status, outcome)
-    }
+    leaving = {(move, outcome) for move in Move for outcome in outcomes_of(status) if allowed(move, status, outcome)}
     assert leaving == ({(Move.COMPLETE_BY_HAND, Outcome.FAILED)} if status is Status.DELIVERED else set())
 
 
@@ -107,9 +105,7 @@ def test_the_table_of_new_leases_is_whole() -> None:
 
 
 @pytest.mark.parametrize(("status", "outcome", "heard", "decided"), list(new_lease_cases()))
-def test_a_new_lease_decides_as_the_design_says(
-    status: Status, outcome: Outcome, heard: bool, decided: Status
-) -> None:
+def test_a_new_lease_decides_as_the_design_says(status: Status, outcome: Outcome, heard: bool, decided: Status) -> None:
     assert decided == decide_new_lease(status, outcome, engine_knows_failure=heard)
     assert decided == NEW_LEASE[where(status, outcome)][heard]
 

@@ -48,9 +48,7 @@ def test_a_plan_without_retries_is_a_plan() -> None:
     assert plan("R0/PT1M", "R5/PT1M").waits == ()
 
 
-@pytest.mark.parametrize(
-    ("engine_retries", "left", "step"), [(None, 3, 0), (4, 3, 0), (3, 2, 1), (2, 1, 2), (9, 8, 0)]
-)
+@pytest.mark.parametrize(("engine_retries", "left", "step"), [(None, 3, 0), (4, 3, 0), (3, 2, 1), (2, 1, 2), (9, 8, 0)])
 def test_a_failure_counts_down_from_the_engine_s_number_else_from_the_plan(
     engine_retries: int | None, left: int, step: int
 ) -> None:

@@ -36,6 +36,13 @@ MISSING_THINGS = {"RestException", "InvalidRequestException"}
 NO_SUCH_ENGINE = re.compile(r"^(No process engine available|Process engine .* not available)")
 SHUTTING_DOWN = re.compile(r"shutdown of application server")
 
+# Spring's words for an engine without its database; a transaction that failed at its end may have ended well.
+WITHOUT_DATABASE = {
+    "CannotCreateTransactionException",
+    "CannotGetJdbcConnectionException",
+    "TransactionSystemException",
+}
+
 
 class Operation(Enum):
     """What was asked, where the meaning of an answer depends on it."""
@@ -89,7 +96,7 @@ def _from_failure(status: int, kind: str, message: str, code: int | None, operat
     if code == COLUMN_TOO_SMALL:
         return InvalidRequest(message, status=status, kind=kind, code=code)
     queue_is_full = operation is Operation.FETCH and kind == "InvalidRequestException"
-    if queue_is_full or SHUTTING_DOWN.search(message):
+    if queue_is_full or kind in WITHOUT_DATABASE or SHUTTING_DOWN.search(message):
         return EngineUnavailable(message, sent=True, status=status, kind=kind, code=code)
     return EngineRefused(message, status=status, kind=kind, code=code)
 

@@ -73,7 +73,8 @@ WITH incoming AS (
         next_report_at = now() + interval '1 minute', changed_at = now()
     FROM incoming i
     WHERE t.id = i.task_id AND t.lease_id = i.lease_id AND (t.status = '{_RULE.statuses[0]}'
-        OR (t.status = '{_RULE.target}' AND t.outcome_id = i.lease_id AND t.reporter_id = %s AND t.report_tries = 1))
+        OR (t.status = '{_RULE.target}' AND t.outcome_id = i.lease_id AND t.reporter_id = %s AND t.report_tries = 1
+            AND t.outcome = i.outcome AND t.result = i.result))
     RETURNING t.lease_id
 ), marked AS (
     UPDATE tasks_lease l SET performed_at = now(), outcome = i.outcome, error = i.error

@@ -111,7 +111,7 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | None:
         return _failed(assignment, error, delay=error.delay)
     except (NeverAgain, UnreadableVariable, UnsendableValue) as error:
         return _failed(assignment, error, again=False)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # The border of foreign code: whatever it raises becomes a failure that the engine and the row tell.
         work.log.exception("unit.failed_unexpectedly", unit=assignment.unit.name)
         return _failed(assignment, error)
@@ -132,7 +132,9 @@ def _wire(values: MappingOf[str, Any]) -> dict[str, Any]:
     return {name: variable.to_json() for name, variable in encode_all(values).items()}
 
 
-def _failed(assignment: Assignment, error: Exception, *, delay: timedelta | None = None, again: bool = True) -> Ending:
+def _failed(
+    assignment: Assignment, error: BaseException, *, delay: timedelta | None = None, again: bool = True
+) -> Ending:
     plan = assignment.plan
     retry: Retry = NO_RETRY
     if again:

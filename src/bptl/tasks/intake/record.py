@@ -216,7 +216,8 @@ WITH incoming AS (
 ), added AS (
     INSERT INTO tasks_task (engine_id, external_id, {_COLUMNS}, status, outcome, lease_id, last_lease_id,
         attempts, by_hand, report_tries, report_refusals, report_error, parked, assumed)
-    SELECT %s, i.external_id, {_COLUMNS}, '{Status.QUEUED}', '', i.lease_id, i.lease_id, 1, false, 0, 0, '', false, false
+    SELECT %s, i.external_id, {_COLUMNS}, '{Status.QUEUED}', '', i.lease_id, i.lease_id,
+        1, false, 0, 0, '', false, false
     FROM incoming i WHERE NOT EXISTS (SELECT 1 FROM seen s WHERE s.external_id = i.external_id)
     ON CONFLICT (engine_id, external_id) DO NOTHING
     RETURNING id, external_id, lease_id, attempts

@@ -6,19 +6,23 @@ a database outage ends no lease. Rules 9 and 10 of the design, and section 2's l
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from bptl.engines.base import Engine, EngineError, ExternalTask, NotFound, TaskQuery
+from bptl.engines.base import Engine, EngineError, EngineUnavailable, ExternalTask, NotFound, TaskQuery
 from bptl.lib.log import get_logger
 from bptl.tasks import leases, sql
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.upkeep import processes
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 Clients = Callable[[int], Engine]
 """From an engine's id to its live client."""
@@ -29,8 +33,8 @@ LOOK_AGAIN = timedelta(seconds=30)
 LOOKS = 200
 """Most questions to engines in one sweep."""
 
-UNLOCK_MARGIN_MS = 10_000
-"""unlock checks nobody: only right after a GET that shows our id, and only while the lock surely lasts this long."""
+UNLOCK_MARGIN = 10.0
+"""Seconds. unlock checks nobody: only right after a GET that shows our id, while the lock surely lasts this long."""
 
 
 @dataclass(slots=True)
@@ -47,15 +51,35 @@ class Swept:
 def sweep(process_id: uuid.UUID, clients: Clients) -> Swept:
     """One round. ``process_id`` is the process that sweeps."""
     swept = Swept()
+    engines = _Engines(clients)
     if processes.may_judge(process_id):
         swept.buried = processes.bury_dead(process_id)
-        swept.ended = _end_leases_of_the_dead(clients) + _end_expired()
-        swept.freed = _collect_ghosts(clients)
-    swept.looked_at = _look(clients)
+        swept.ended = _end_leases_of_the_dead(engines) + _end_expired()
+        swept.freed = _collect_ghosts(engines)
+        _release_reports_of_the_dead()
+    swept.looked_at = _look(engines)
     swept.due = _due()
     if swept.buried or swept.ended or swept.freed:
         log.warning("sweep.mended", buried=swept.buried, ended=swept.ended, freed=swept.freed)
     return swept
+
+
+class _Engines:
+    """The engines in one sweep: one that gave no answer is not asked again, so that it keeps nobody else waiting."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._silent: set[int] = set()
+
+    def ask(self, engine_id: int, question: Callable[[Engine], T]) -> T:
+        """The answer to one question; raises EngineError."""
+        if engine_id in self._silent:
+            raise EngineUnavailable("it gave no answer earlier in this sweep", sent=False)
+        try:
+            return question(self._clients(engine_id))
+        except EngineUnavailable:
+            self._silent.add(engine_id)
+            raise
 
 
 _OF_THE_DEAD = """
@@ -67,11 +91,12 @@ ORDER BY l.id LIMIT 500
 """
 
 
-def _end_leases_of_the_dead(clients: Clients) -> int:
+def _end_leases_of_the_dead(engines: _Engines) -> int:
+    asked = time.monotonic()
     rows = sql.query(_OF_THE_DEAD)
     ended = leases.end([row.id for row in rows], how=LeaseEnd.PROCESS_DEAD, reason="the process that held it is dead")
     for row in rows:
-        _free(row.external_id, worker_id=row.worker_id, left_ms=row.left_ms, engine=clients(row.engine_id))
+        _free(row, row.external_id, until=asked + row.left_ms / 1000, engines=engines)
     return ended
 
 
@@ -87,15 +112,22 @@ def _end_expired() -> int:
     return leases.end([row.id for row in rows], how=LeaseEnd.EXPIRED, reason="its lock ran out")
 
 
-def _free(external_id: str, *, worker_id: str, left_ms: float, engine: Engine) -> None:
-    """Give a task of the dead back: by unlock, which wakes parked polls, right after the engine named its worker id."""
-    try:
-        if engine.get(external_id).worker_id != worker_id:
+def _free(holder: Any, external_id: str, *, until: float, engines: _Engines) -> None:
+    """Give back what ``holder`` (engine_id, worker_id) has locked surely until the monotonic time ``until``.
+
+    By unlock, which wakes parked polls, right after the engine named its worker id.
+    """
+
+    def give_back(engine: Engine) -> None:
+        if engine.get(external_id).worker_id != holder.worker_id:
             return
-        if left_ms > UNLOCK_MARGIN_MS:
+        if until - time.monotonic() > UNLOCK_MARGIN:
             engine.unlock(external_id)
         else:
-            leases.give_back(external_id, worker_id=worker_id, engine=engine)
+            leases.give_back(external_id, worker_id=holder.worker_id, engine=engine)
+
+    try:
+        engines.ask(holder.engine_id, give_back)
     except NotFound:
         return
     except EngineError as error:
@@ -119,22 +151,42 @@ FROM watched ORDER BY id LIMIT 100
 # left_ms: what it has locked was locked after the fetch began, so the lock lasts at least this long.
 
 
-def _collect_ghosts(clients: Clients) -> int:
+_STOP_WATCHING = "UPDATE tasks_fetch SET watch_until = NULL WHERE id = %s"
+
+
+def _collect_ghosts(engines: _Engines) -> int:
     """Free what is locked for fetches that nobody serves. The fetch row is closed before anything of it is freed."""
     freed = 0
+    asked = time.monotonic()
     for ghost in sql.query(_GHOSTS):
-        engine = clients(ghost.engine_id)
         try:
-            found = engine.list(TaskQuery(worker_id=ghost.worker_id), maximum=200)
+            found = engines.ask(ghost.engine_id, partial(_held_for, ghost.worker_id))
         except EngineError as error:
             log.warning("ghost.not_collected", worker_id=ghost.worker_id, error=str(error))
+            if ghost.over and ghost.left_ms < 0:
+                sql.query(_STOP_WATCHING, [ghost.id])  # what it locked has come free by itself
             continue
         for task in found:
-            _free(task.id, worker_id=ghost.worker_id, left_ms=ghost.left_ms, engine=engine)
+            _free(ghost, task.id, until=asked + ghost.left_ms / 1000, engines=engines)
         freed += len(found)
         if ghost.over:
-            sql.query("UPDATE tasks_fetch SET watch_until = NULL WHERE id = %s", [ghost.id])
+            sql.query(_STOP_WATCHING, [ghost.id])
     return freed
+
+
+def _held_for(worker_id: str, engine: Engine) -> Sequence[ExternalTask]:
+    return engine.list(TaskQuery(worker_id=worker_id), maximum=200)
+
+
+_RELEASE_REPORTS = f"""
+UPDATE tasks_task t SET reporter_id = NULL FROM tasks_process p
+WHERE t.status = '{Status.PERFORMED}' AND t.lease_id IS NULL AND p.id = t.reporter_id AND p.stopped_at IS NOT NULL
+"""
+
+
+def _release_reports_of_the_dead() -> None:
+    """A result by hand is reported without a live lease: no lease ends with its reporter, its report is freed here."""
+    sql.query(_RELEASE_REPORTS)
 
 
 _LOOK = """
@@ -142,17 +194,16 @@ WITH picked AS (
     SELECT id FROM tasks_task WHERE look_at <= now() ORDER BY look_at LIMIT %s FOR UPDATE SKIP LOCKED
 )
 UPDATE tasks_task t SET look_at = now() + %s FROM picked WHERE t.id = picked.id
-RETURNING t.id, t.engine_id, t.external_id, t.status, t.outcome, t.outcome_id, t.lease_id, t.parked, t.by_hand
+RETURNING t.id, t.engine_id, t.external_id, t.status, t.outcome, t.outcome_id, t.lease_id, t.parked, t.next_report_at
 """
 
 
-def _look(clients: Clients) -> int:
+def _look(engines: _Engines) -> int:
     """Ask the engine about tasks without a live lease and parked ones."""
     rows = sql.query(_LOOK, [LOOKS, LOOK_AGAIN])
     for row in rows:
-        engine = clients(row.engine_id)
         try:
-            _still_there(row, engine.get(row.external_id), engine)
+            engines.ask(row.engine_id, partial(_ask_about, row))
         except NotFound:
             _gone(row.id, status=Status(row.status), outcome_id=row.outcome_id)
         except EngineError as error:
@@ -192,17 +243,21 @@ WHERE t.id = %s AND t.status = '{Status.PERFORMED}' AND t.outcome = '{Outcome.FA
 """
 
 
+def _ask_about(row: Any, engine: Engine) -> None:
+    _still_there(row, engine.get(row.external_id), engine)
+
+
 def _still_there(row: Any, task: ExternalTask, engine: Engine) -> None:
     """The engine has it. Only zero retries say something: nobody will fetch it.
 
     A stored failure that it has heard is delivered; a result that still stands gets its retries again, so that the next
-    lease delivers it (a parked one waits for its person).
+    lease delivers it (a parked one waits for its person, one by hand first for its report under the last lease).
     """
     if task.retries != 0 or row.status != Status.PERFORMED or row.parked or row.lease_id is not None:
         return
     if row.outcome == Outcome.FAILED:
         sql.query(_FAILURE_KNOWN, [row.id, engine.error_details(task.id)[:36]])
-    elif not row.by_hand:
+    elif row.next_report_at is None:
         engine.set_retries(task.id, 1)
 
 
@@ -216,8 +271,8 @@ def _due() -> int:
 
 
 _TIDY = (
-    "DELETE FROM tasks_fetch"
-    " WHERE started_at < now() - interval '1 hour' AND closed_at IS NOT NULL AND watch_until IS NULL",
+    """DELETE FROM tasks_fetch
+    WHERE started_at < now() - interval '1 hour' AND closed_at IS NOT NULL AND watch_until IS NULL""",
     "DELETE FROM tasks_pollleadership WHERE expires_at < now() - interval '1 hour'",
 )
 

@@ -1,0 +1,203 @@
+"""What ``bptl doctor`` checks, part by part. Nothing here changes anything, anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from bptl.connections import access, engines, mappings
+from bptl.connections.access import Finding, Mark
+from bptl.connections.models import Engine, Mapping
+from bptl.engines.base import EngineError
+from bptl.tasks import queries
+from bptl.tasks.lifecycle import Status
+from bptl.tasks.models import Process
+from bptl.web.health import migrated
+from bptl.work_units import registry
+from bptl.workers import broker
+
+FETCHED_WITHIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A finding and what it is about, for instance ``engine main``."""
+
+    about: str
+    finding: Finding
+
+
+def everything() -> Iterator[Checked]:
+    """All checks, in the order in which a newcomer would mend things; what cannot be asked is left out and said."""
+    yield from _about("work units", _units())
+    yield from _about("broker", _broker())
+    database = list(_database())
+    yield from _about("database", database)
+    if any(finding.mark is Mark.BAD for finding in database):
+        return
+    alive = queries.fleet()
+    yield from _about("processes", _processes(alive))
+    yield from _about("tasks", _tasks(alive))
+    rows = list(Engine.objects.order_by("name"))
+    if not rows:
+        yield Checked("engines", Finding(Mark.BAD, "there is none; add one with: bptl engines add --help"))
+    for engine in rows:
+        yield from _about(f"engine {engine.name}", _engine(engine, pollers=alive.pollers))
+
+
+def _about(what: str, findings: Iterator[Finding] | list[Finding]) -> Iterator[Checked]:
+    return (Checked(what, finding) for finding in findings)
+
+
+def _units() -> Iterator[Finding]:
+    units = registry.load()
+    for fault in units.faults:
+        yield Finding(
+            Mark.BAD, f"those of {fault.entry_point} could not be loaded: {fault.error}; mend or remove their package"
+        )
+    yield Finding(Mark.GOOD, f"{len(units)} are registered")
+
+
+def _broker() -> Iterator[Finding]:
+    try:
+        address = broker.ping()
+    except broker.BrokerAway as error:
+        yield Finding(
+            Mark.BAD,
+            f"{error}. Without it nobody is told of work; start it, or correct CELERY_BROKER_URL",
+        )
+    else:
+        yield Finding(Mark.GOOD, f"{address} answers")
+
+
+def _database() -> Iterator[Finding]:
+    database = connection.settings_dict
+    where = f"{database['NAME']} of {database['USER']} at {database['HOST']}:{database['PORT']}"
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW server_version")
+            version = cursor.fetchone()[0]
+        complete = migrated()
+    except DatabaseError as error:
+        # Django itself refuses a PostgreSQL that is too old for it, in this sentence.
+        reason = " ".join(str(error).split())
+        yield Finding(
+            Mark.BAD, f"{where}: {reason}. Start PostgreSQL 14 or newer, or correct the DB_* settings; "
+            "engines, mappings, processes and tasks were not checked"
+        )  # fmt: skip
+        return
+    yield Finding(Mark.GOOD, f"{where} answers: PostgreSQL {version}")
+    if complete:
+        yield Finding(Mark.GOOD, "all migrations are applied")
+    else:
+        yield Finding(
+            Mark.BAD,
+            "migrations are missing; run: bptl manage migrate. Engines, mappings, processes and tasks were not checked",
+        )
+
+
+def _processes(alive: queries.Fleet) -> Iterator[Finding]:
+    needed = (
+        (alive.beats, "beat", "nobody starts polls again and nobody sweeps; start: bptl beat"),
+        (alive.pollers, "long-polling worker", "nothing is fetched; start: bptl poll"),
+        (alive.workers, "worker", "no unit is run; start: bptl work"),
+    )
+    for processes, kind, without in needed:
+        if processes:
+            names = ", ".join(f"{process.host}:{process.pid}" for process in processes)
+            places = f", {alive.places} places in all" if processes is alive.workers else ""
+            plural = "s" if len(processes) > 1 else ""
+            yield Finding(Mark.GOOD, f"{len(processes)} {kind}{plural} alive{places}: {names}")
+        else:
+            yield Finding(Mark.BAD, f"no {kind} is alive: {without}")
+    if len(alive.beats) > 1:
+        yield Finding(Mark.DOUBT, "more than one beat is alive: harmless, but one is enough")
+
+
+def _tasks(alive: queries.Fleet) -> Iterator[Finding]:
+    amounts: dict[str, int] = {}
+    for (status, _), amount in queries.counts().items():
+        amounts[status] = amounts.get(status, 0) + amount
+    queued, uncertain = amounts.get(Status.QUEUED, 0), amounts.get(Status.UNCERTAIN, 0)
+    if queued and not alive.places:
+        yield Finding(Mark.BAD, f"{queued} are queued and no worker has a place for them; start: bptl work")
+    if uncertain:
+        yield Finding(Mark.BAD, f"{uncertain} wait for a person's decision; see: bptl tasks list --status uncertain")
+    told = ", ".join(f"{amount} {status}" for status, amount in sorted(amounts.items()))
+    yield Finding(Mark.GOOD, told or "none on record")
+
+
+def _engine(engine: Engine, *, pollers: Sequence[Process]) -> Iterator[Finding]:
+    if not engine.active:
+        yield Finding(Mark.GOOD, "is inactive, so it is not polled")
+        return
+    found = access.check(engine)
+    yield from found.findings
+    active = list(Mapping.objects.filter(engine=engine, active=True).order_by("topic", "id"))
+    for mapping in active:
+        yield from _mapping(mapping)
+    if not active:
+        yield Finding(
+            Mark.BAD, f"has no active mapping, so nothing is fetched; add one: bptl mappings add --engine {engine.name}"
+        )
+    if not found.version:
+        return
+    yield from _topics(engine, mapped={mapping.topic for mapping in active})
+    if active and pollers:
+        # Both times are PostgreSQL's: its clock and ours need not agree.
+        since = max(poller.heartbeat_at - poller.started_at for poller in pollers)
+        yield _fetches(engine, since=since)
+
+
+def _mapping(mapping: Mapping) -> Iterator[Finding]:
+    name = f"mapping {mapping.pk} (topic {mapping.topic})"
+    faults = mappings.problems(mapping)
+    for fault in faults:
+        yield Finding(
+            Mark.BAD, f"{name} is not fetched: {fault}; correct or pause it: bptl mappings pause {mapping.pk}"
+        )
+    unit = mappings.unit(mapping)
+    if unit is not None and unit.rights:
+        rights = "; ".join(unit.rights)
+        yield Finding(
+            Mark.DOUBT, f"{name}: unit {unit.name} needs rights beyond fetching, which cannot be asked for: {rights}"
+        )
+    if not faults:
+        yield Finding(Mark.GOOD, f"{name} is done by {mapping.unit}")
+
+
+def _topics(engine: Engine, *, mapped: set[str]) -> Iterator[Finding]:
+    try:
+        waiting = engines.client(engine).topic_names(unlocked=True)
+    except EngineError as error:
+        yield Finding(Mark.DOUBT, f"waiting topics could not be asked: {error.message}")
+        return
+    unmapped = sorted(set(waiting) - mapped)
+    if unmapped:
+        yield Finding(
+            Mark.DOUBT,
+            f"tasks wait there whose topics have no active mapping here: {', '.join(unmapped)}; "
+            "add mappings, unless another worker does them",
+        )
+
+
+def _fetches(engine: Engine, *, since: timedelta) -> Finding:
+    """``since``: how long the oldest long-polling worker has been alive."""
+    if queries.last_fetch(engine.pk, within=FETCHED_WITHIN) is None:
+        if since < FETCHED_WITHIN:
+            return Finding(Mark.DOUBT, "is not being polled yet: the long-polling worker started just now")
+        minutes = FETCHED_WITHIN // timedelta(minutes=1)
+        return Finding(
+            Mark.BAD,
+            f"no fetch was sent in the last {minutes} minutes although a long-polling worker lives: "
+            "either no place is free, or its log says why",
+        )
+    newest = queries.newest_task(engine.pk)
+    if newest is None:
+        return Finding(Mark.DOUBT, "is being polled, but has never given us a task")
+    ago = timedelta(seconds=int((timezone.now() - newest.recorded_at).total_seconds()))
+    return Finding(Mark.GOOD, f"is being polled; its newest task came {ago} ago")

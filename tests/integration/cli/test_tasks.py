@@ -1,0 +1,205 @@
+"""``bptl tasks`` as an operator types it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bptl.cli.main import bptl
+from bptl.tasks.execution.outcomes import Ending
+from bptl.tasks.lifecycle import Outcome, Status
+from bptl.tasks.models import Event
+from bptl.tasks.retries import NO_RETRY
+from tests.integration.scene import Scene, completed, fresh
+
+
+def run(line: str) -> Result:
+    return CliRunner().invoke(bptl, shlex.split(line))
+
+
+def test_a_list_shows_the_newest_first_and_keeps_to_its_filters(scene: Scene) -> None:
+    older, newer = scene.task(Status.QUEUED), scene.task(Status.QUEUED)
+    scene.task(Status.DELIVERED, Outcome.COMPLETED)
+
+    rows = json.loads(run("tasks list --status queued --json").output)
+
+    assert [row["id"] for row in rows] == [newer.pk, older.pk]
+    assert str(newer.pk) in run("tasks list --topic topic").output
+
+
+def test_a_long_list_is_continued_where_it_ended(scene: Scene) -> None:
+    tasks = [scene.task(Status.QUEUED) for _ in range(3)]
+
+    first = json.loads(run("tasks list --limit 2 --json").output)
+    rest = json.loads(run(f"tasks list --limit 2 --before {first[-1]['id']} --json").output)
+
+    assert [row["id"] for row in first + rest] == [task.pk for task in reversed(tasks)]
+
+
+def test_a_status_that_does_not_exist_is_told_with_those_that_do(scene: Scene) -> None:
+    answer = run("tasks list --status done")
+    assert answer.exit_code == 2
+    assert "delivered" in answer.output
+
+
+def test_tasks_are_counted_by_status_and_outcome(scene: Scene) -> None:
+    scene.task(Status.DELIVERED, Outcome.COMPLETED)
+    scene.task(Status.DELIVERED, Outcome.THROWN)
+    scene.task(Status.DELIVERED, Outcome.THROWN)
+
+    assert json.loads(run("tasks count --json").output) == {"delivered": {"completed": 1, "thrown": 2}}
+    assert "thrown" in run("tasks count").output
+
+
+def test_a_failed_task_tells_its_cause_before_everything_else(scene: Scene) -> None:
+    worker = scene.process()
+    claimed = scene.performed(worker, Ending.failed("de Zaken API antwoordt niet", "Traceback …", NO_RETRY))
+
+    page = run(f"tasks show {claimed.task_id}").output
+
+    assert page.index("error: de Zaken API antwoordt niet") < page.index("walk:")
+    assert "lease 1: started" in page
+    assert "no retries left" in page
+
+
+def test_the_page_of_a_task_names_what_came_in_and_what_went_out(scene: Scene) -> None:
+    variables = {"aanvrager": {"type": "String", "value": "Ouédraogo", "valueInfo": {}}}
+    claimed = scene.performed(scene.process(), completed(leges=75.0), variables=variables)
+
+    page = run(f"tasks show {claimed.task_id}").output
+    facts = json.loads(run(f"tasks show {claimed.task_id} --json").output)
+
+    assert 'aanvrager = "Ouédraogo"' in page
+    assert "leges = 75.0" in page
+    assert facts["result"]["variables"]["leges"]["value"] == 75.0
+    assert facts["leases"][0]["outcome"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "command"),
+    [
+        (Status.DELIVERED, Outcome.FAILED, "bptl tasks retry"),
+        (Status.RETURNED, Outcome.NONE, "bptl tasks complete"),
+        (Status.QUEUED, Outcome.NONE, "bptl tasks hand-back"),
+        (Status.PERFORMED, Outcome.COMPLETED, "bptl tasks deliver-again"),
+    ],
+)
+def test_the_page_of_a_task_says_what_can_be_done_now(
+    scene: Scene, status: Status, outcome: Outcome, command: str
+) -> None:
+    task = scene.task(status, outcome)
+    assert f"{command} {task.pk}" in run(f"tasks show {task.pk}").output
+
+
+def test_a_failed_task_is_offered_again_and_who_asked_is_kept(scene: Scene) -> None:
+    task = scene.task(Status.DELIVERED, Outcome.FAILED)
+
+    answer = run(f"tasks retry {task.pk} --reason 'service is back' --actor jansen")
+
+    assert answer.exit_code == 0, answer.output
+    assert scene.there.tasks[task.external_id].retries == 1
+    event = Event.objects.get(task=task)
+    assert (event.actor, event.detail["reason"]) == ("jansen", "service is back")
+
+
+def test_one_refused_retry_does_not_stop_the_others(scene: Scene) -> None:
+    done = scene.task(Status.DELIVERED, Outcome.COMPLETED)
+    failed = scene.task(Status.DELIVERED, Outcome.FAILED)
+
+    answer = run(f"tasks retry {done.pk} 999999 {failed.pk} --reason again")
+
+    assert answer.exit_code == 1
+    assert f"task {done.pk}: only a failed task is tried again" in answer.output
+    assert "there is no task 999999" in answer.output
+    assert scene.there.tasks[failed.external_id].retries == 1
+
+
+@pytest.mark.parametrize("command", ["retry", "deliver-again", "complete", "hand-back"])
+def test_nobody_acts_without_saying_why(scene: Scene, command: str) -> None:
+    task = scene.task(Status.DELIVERED, Outcome.FAILED)
+    answer = run(f"tasks {command} {task.pk}")
+    assert answer.exit_code == 2
+    assert "--reason" in answer.output
+    assert not Event.objects.exists()
+
+
+def test_a_task_is_completed_by_hand_with_typed_variables(scene: Scene) -> None:
+    task = scene.task(Status.RETURNED)
+
+    answer = run(f"""tasks complete {task.pk} --reason 'done on paper' --var 'besluit="verlenen"' --var leges=75.5""")
+
+    assert answer.exit_code == 0, answer.output
+    stored = fresh(task)
+    assert (stored.status, stored.outcome, stored.by_hand) == (Status.PERFORMED, Outcome.COMPLETED, True)
+    variables = (stored.result or {})["variables"]
+    assert (variables["besluit"]["type"], variables["leges"]["value"]) == ("String", 75.5)
+
+
+@pytest.mark.parametrize("text", ["besluit=verlenen", "besluit", "=1"])
+def test_a_variable_that_is_not_json_is_told_with_an_example(scene: Scene, text: str) -> None:
+    task = scene.task(Status.RETURNED)
+    answer = run(f"tasks complete {task.pk} --reason x --var {text}")
+    assert answer.exit_code == 2
+    assert "JSON" in answer.output
+    assert fresh(task).status == Status.RETURNED
+
+
+def test_a_queued_task_is_handed_back_to_its_engine(scene: Scene) -> None:
+    task = scene.queued(scene.process())
+
+    answer = run(f"tasks hand-back {task.pk} --reason 'wrong mapping'")
+
+    assert answer.exit_code == 0, answer.output
+    assert fresh(task).status == Status.RETURNED
+
+
+def test_a_parked_result_is_delivered_again(scene: Scene) -> None:
+    task = scene.task(Status.PERFORMED, Outcome.COMPLETED, parked=True)
+
+    answer = run(f"tasks deliver-again {task.pk} --reason 'script was corrected'")
+
+    assert answer.exit_code == 0, answer.output
+    assert not fresh(task).parked
+    assert scene.there.tasks[task.external_id].retries == 1
+
+
+@pytest.mark.parametrize("command", ["show", "deliver-again --reason x", "complete --reason x", "hand-back --reason x"])
+def test_a_task_that_does_not_exist_is_one_line(scene: Scene, command: str) -> None:
+    verb, _, options = command.partition(" ")
+    answer = run(f"tasks {verb} 999999 {options}")
+    assert answer.exit_code == 1
+    assert answer.output == "Error: there is no task 999999; see bptl tasks list\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "outcome"),
+    [
+        ("complete", Status.DELIVERED, Outcome.COMPLETED),
+        ("hand-back", Status.DELIVERED, Outcome.COMPLETED),
+        ("deliver-again", Status.DELIVERED, Outcome.COMPLETED),
+    ],
+)
+def test_what_the_lifecycle_refuses_is_one_line_with_the_reason(
+    scene: Scene, command: str, status: Status, outcome: Outcome
+) -> None:
+    task = scene.task(status, outcome)
+    answer = run(f"tasks {command} {task.pk} --reason x")
+    assert answer.exit_code == 1
+    assert answer.output.startswith(f"Error: task {task.pk}")
+    assert answer.output.count("\n") == 1
+    assert not Event.objects.exists()
+
+
+def test_an_engine_that_is_away_is_told_in_one_line(scene: Scene) -> None:
+    task = scene.task(Status.DELIVERED, Outcome.FAILED)
+    scene.row.address = "http://127.0.0.1:1/"
+    scene.row.save()
+
+    answer = run(f"tasks retry {task.pk} --reason x")
+
+    assert answer.exit_code == 1
+    assert "the engine did not do it" in answer.output
+    assert not Event.objects.exists()

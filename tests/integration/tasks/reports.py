@@ -1,0 +1,26 @@
+"""Reports as a worker makes them."""
+
+from __future__ import annotations
+
+from bptl.tasks.delivery.report import Report
+from bptl.tasks.execution.claim import Claim
+from bptl.tasks.lifecycle import Outcome
+from bptl.tasks.models import Task
+
+
+def first_report(claimed: Claim, task: Task) -> Report:
+    """The report that begins with the storing of an outcome."""
+    assert task.result is not None
+    return Report(
+        task_id=task.id,
+        engine_id=task.engine_id,
+        external_id=task.external_id,
+        lease_id=claimed.lease_id,
+        worker_id=claimed.worker_id,
+        outcome_id=claimed.lease_id,
+        outcome=Outcome(task.outcome),
+        result=task.result,
+        tries=1,
+        refusals=0,
+        by_author=True,
+    )

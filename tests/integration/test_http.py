@@ -1,0 +1,110 @@
+"""The HTTP client says whether a request can have been carried out."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from bptl.lib.http import AnswerUnknown, HttpClient, HttpError, NeverSent
+from stage.ports import HOST, free_port
+
+Behaviour = Callable[[socket.socket], None]
+
+
+@contextmanager
+def serving(behaviour: Behaviour) -> Iterator[str]:
+    """A server that treats its one connection by ``behaviour``: its address without scheme."""
+    with socket.create_server((HOST, 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                behaviour(connection)
+
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"{HOST}:{server.getsockname()[1]}"
+        thread.join(timeout=10)
+
+
+def asking(url: str, error: type[HttpError]) -> None:
+    client = HttpClient(url, timeout=0.5)
+    with pytest.raises(error):
+        client.request("POST", "x", json_body={})
+    client.close()
+
+
+def test_nobody_listening_means_never_sent() -> None:
+    asking(f"http://{HOST}:{free_port()}", NeverSent)
+
+
+def test_a_connection_cut_before_the_answer_leaves_it_unknown() -> None:
+    with serving(lambda connection: connection.close()) as address:
+        asking(f"http://{address}", AnswerUnknown)
+
+
+def test_an_answer_cut_in_the_middle_is_unknown() -> None:
+    def half(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+
+    with serving(half) as address:
+        asking(f"http://{address}", AnswerUnknown)
+
+
+def test_silence_is_unknown() -> None:
+    def silent(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            pass
+
+    with serving(silent) as address:
+        asking(f"http://{address}", AnswerUnknown)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """A server's TLS with a certificate that nobody trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path: Path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(certificate + private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+def test_a_certificate_that_we_do_not_trust_means_never_sent(tls: ssl.SSLContext) -> None:
+    def refuse(connection: socket.socket) -> None:
+        with pytest.raises(ssl.SSLError):
+            tls.wrap_socket(connection, server_side=True)
+
+    with serving(refuse) as address:
+        asking(f"https://{address}", NeverSent)
+
+
+def test_a_tls_connection_that_breaks_is_unknown() -> None:
+    def nonsense(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"this is no TLS at all")
+
+    with serving(nonsense) as address:
+        asking(f"https://{address}", AnswerUnknown)

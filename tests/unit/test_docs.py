@@ -1,0 +1,87 @@
+"""The paper tells the truth: links lead somewhere, commands exist, decisions are listed, examples run."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from bptl.cli.main import VERBS, bptl
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+WITH_EXAMPLES = ["README.md", "docs/how-to/add-a-work-unit.md"]
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+COMMAND = re.compile(r"(?:^ {4}|`)bptl ([a-z]+)(?: ([a-z][a-z-]*))?\b", re.MULTILINE)
+EXAMPLE = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+page = pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in PAGES])
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+@page
+def test_every_relative_link_leads_to_a_file(path: str) -> None:
+    targets = [link.partition("#")[0] for link in LINK.findall(read(path)) if not link.startswith("https://")]
+    assert [target for target in targets if target and not ((ROOT / path).parent / target).exists()] == []
+
+
+def unknown_commands(text: str) -> Iterator[str]:
+    """Commands that the command line does not have; a second word counts where the first is a group."""
+    context = click.Context(bptl)
+    names = {verb.name for verb in VERBS}
+    for verb, second in COMMAND.findall(text):
+        command = bptl.get_command(context, verb) if verb in names else None
+        if command is None or (second and isinstance(command, click.Group) and second not in command.commands):
+            yield f"bptl {verb} {second}".strip()
+
+
+@page
+def test_every_command_of_bptl_that_is_named_exists(path: str) -> None:
+    assert list(unknown_commands(read(path))) == []
+
+
+def test_the_readme_names_every_verb_of_the_command_line() -> None:
+    named = {verb for verb, _ in COMMAND.findall(read("README.md"))}
+    assert {verb.name for verb in VERBS} - named == set()
+
+
+def test_every_decision_is_in_the_list_of_decisions() -> None:
+    folder = ROOT / "docs" / "adr"
+    decisions = {path.name for path in folder.glob("[0-9]*.md")}
+    assert decisions == {link for link in LINK.findall(read("docs/adr/README.md")) if link[0].isdigit()}
+    assert all(len(read(f"docs/adr/{name}").splitlines()) < 60 for name in decisions)
+
+
+@pytest.fixture
+def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to import from; what was imported from it is forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith("gemeente_units"):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES)
+def test_the_examples_run(path: str, examples: Path) -> None:
+    """Each example is a file of a package with a test file beside it; the tests of that file are run."""
+    for name, code in EXAMPLE.findall(read(path)):
+        (examples / name).parent.mkdir(exist_ok=True)
+        (examples / name).write_text(code, encoding="utf-8")
+    ran = 0
+    for file in examples.glob("test_*.py"):
+        for name, found in runpy.run_path(str(file)).items():
+            if name.startswith("test_"):
+                found()
+                ran += 1
+    assert ran == 3
