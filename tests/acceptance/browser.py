@@ -1,4 +1,4 @@
-"""A real Chromium for the tests of the pages: where it is, how it is started, what it must never say, what axe finds."""
+"""A real Chromium for the tests of the pages: where it is, how it starts, what it must never say, what axe finds."""
 
 from __future__ import annotations
 

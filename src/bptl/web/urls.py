@@ -7,6 +7,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.i18n import set_language
 
+from bptl.web.icon import favicon
 from bptl.web.login import Login
 from bptl.web.overview import overview
 from bptl.web.task_list import task_list
@@ -14,6 +15,7 @@ from bptl.web.task_page import diagram, model_xml, task_page
 
 urlpatterns = [
     path("", overview, name="overview"),
+    path("favicon.ico", login_not_required(favicon), name="favicon"),
     path("login/", login_not_required(Login.as_view()), name="login"),
     path("logout/", login_not_required(LogoutView.as_view()), name="logout"),
     path("language/", login_not_required(set_language), name="language"),
