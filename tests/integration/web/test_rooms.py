@@ -20,7 +20,9 @@ PAGES = ["/", "/tasks/", "/tasks/1/", "/tasks/1/diagram/", "/tasks/1/model.xml"]
 
 
 def test_no_page_is_forgotten_here() -> None:
-    known = {get_resolver().resolve(page).url_name for page in [*PAGES, "/login/", "/logout/", "/language/", "/favicon.ico"]}
+    known = {
+        get_resolver().resolve(page).url_name for page in [*PAGES, "/login/", "/logout/", "/language/", "/favicon.ico"]
+    }
     assert {pattern.name for pattern in urls.urlpatterns} == known
 
 

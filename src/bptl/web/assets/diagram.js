@@ -4,11 +4,11 @@ import "bpmn-js/dist/assets/diagram-js.css";
 
 async function draw(place) {
   const canvasElement = place.querySelector("[data-canvas]");
-  // Modellers draw with Arial; where it is missing, a font of the same width keeps the labels in their places.
+  // Models keep the width that a label had in Arial at 11 pixels; our own font is a tenth wider, and breaks no word at 10.
   const font = { fontFamily: 'Arial, "Liberation Sans", "Noto Sans Variable", sans-serif' };
   const viewer = new NavigatedViewer({
     container: canvasElement,
-    textRenderer: { defaultStyle: font, externalStyle: font },
+    textRenderer: { defaultStyle: font, externalStyle: { ...font, fontSize: 10 } },
   });
   try {
     await viewer.importXML(place.querySelector("[data-bpmn]").textContent);

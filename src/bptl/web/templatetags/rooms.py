@@ -64,7 +64,7 @@ def moment(at: datetime | None, *, date: bool = True) -> SafeString | str:
         return ""
     local = timezone.localtime(at)
     text = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
-    shown = f"{formats.date_format(local, 'SHORT_DATE_FORMAT')} {text}" if date else text
+    shown = f"{formats.date_format(local, 'j M Y')} {text}" if date else text
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), _exact(at), shown)
 
 
