@@ -1,5 +1,5 @@
 /* Bundles the scripts and styles of the pages into ../static/bptl. Started by `./run assets`. */
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import * as esbuild from "esbuild";
 
 const OUT = "../static/bptl";
@@ -21,13 +21,27 @@ export function withoutUnusedTokens(css) {
   return css.replace(declaration, (whole, name) => (used.has(name) ? whole : ""));
 }
 
+/* Licences ask that their text goes along with what was built from the packages. */
+async function licences(inputs) {
+  const packages = new Set(inputs.map((path) => path.match(/^node_modules\/((?:@[^/]+\/)?[^/]+)/)?.[1]).filter(Boolean));
+  const texts = [];
+  for (const name of [...packages].sort()) {
+    const folder = `node_modules/${name}`;
+    const { version, license } = JSON.parse(await readFile(`${folder}/package.json`, "utf8"));
+    const file = (await readdir(folder)).find((each) => /^licen[cs]e/i.test(each));
+    texts.push(`${name} ${version} (${license})\n\n${file ? (await readFile(`${folder}/${file}`, "utf8")).trim() : ""}`);
+  }
+  return texts.join(`\n\n${"-".repeat(80)}\n\n`) + "\n";
+}
+
 await rm(OUT, { recursive: true, force: true });
-await esbuild.build({
+const { metafile } = await esbuild.build({
+  metafile: true,
   entryPoints: ["pages.js", "pages.css", "diagram.js"],
   outdir: OUT,
   bundle: true,
   minify: true,
-  legalComments: "linked",
+  legalComments: "none",
   target: ["chrome111", "firefox113", "safari16.4"],
   loader: { ".woff2": "file" },
   assetNames: "fonts/[name]",
@@ -35,5 +49,6 @@ await esbuild.build({
 });
 const sheet = `${OUT}/pages.css`;
 const pruned = withoutUnusedTokens(await readFile(sheet, "utf8"));
-const { code } = await esbuild.transform(pruned, { loader: "css", minify: true, legalComments: "inline" });
+const { code } = await esbuild.transform(pruned, { loader: "css", minify: true, legalComments: "none" });
 await writeFile(sheet, code);
+await writeFile(`${OUT}/LICENSES.txt`, await licences(Object.keys(metafile.inputs)));
