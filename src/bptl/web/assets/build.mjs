@@ -24,14 +24,16 @@ export function withoutUnusedTokens(css) {
 /* Licences ask that their text goes along with what was built from the packages. */
 async function licences(inputs) {
   const packages = new Set(inputs.map((path) => path.match(/^node_modules\/((?:@[^/]+\/)?[^/]+)/)?.[1]).filter(Boolean));
-  const texts = [];
+  const packagesOf = new Map();
   for (const name of [...packages].sort()) {
     const folder = `node_modules/${name}`;
     const { version, license } = JSON.parse(await readFile(`${folder}/package.json`, "utf8"));
     const file = (await readdir(folder)).find((each) => /^licen[cs]e/i.test(each));
-    texts.push(`${name} ${version} (${license})\n\n${file ? (await readFile(`${folder}/${file}`, "utf8")).trim() : ""}`);
+    const text = file ? (await readFile(`${folder}/${file}`, "utf8")).trim() : license;
+    packagesOf.set(text, [...(packagesOf.get(text) ?? []), `${name} ${version}`]);
   }
-  return texts.join(`\n\n${"-".repeat(80)}\n\n`) + "\n";
+  const parts = [...packagesOf].map(([text, names]) => `${names.join(", ")}\n\n${text}`);
+  return parts.join(`\n\n${"-".repeat(80)}\n\n`) + "\n";
 }
 
 await rm(OUT, { recursive: true, force: true });
