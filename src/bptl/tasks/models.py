@@ -216,6 +216,10 @@ class Task(models.Model):
             models.Index(name="task_to_report", fields=["next_report_at"], condition=Q(status="performed")),
             models.Index(name="task_to_look_at", fields=["look_at"], condition=~Q(look_at=None)),
             models.Index(name="task_by_status", fields=["status", "outcome", "-id"]),
+            # Nearly all tasks complete: the few others must be found among them without a status too.
+            models.Index(
+                name="task_gone_wrong", fields=["outcome", "-id"], condition=Q(outcome__in=["failed", "thrown"])
+            ),
             models.Index(name="task_by_topic", fields=["topic", "-id"]),
             models.Index(name="task_by_instance", fields=["process_instance_id"]),
             models.Index(name="task_by_business_key", fields=["business_key"], condition=~Q(business_key="")),
