@@ -97,7 +97,7 @@ def interactive(options: argparse.Namespace) -> int:
         )
         _prepare(topology)
         _make_administrator(topology, kept.administrator)
-        print(f"\n  BPTL    {topology.web_url}admin/   {ADMINISTRATOR} / {kept.administrator}")
+        print(f"\n  BPTL    {topology.web_url}   {ADMINISTRATOR} / {kept.administrator}")
         print(f"  engine  {topology.engine.url}   demo / demo")
         print(f"  logs    {logs}\n\nA new case every {SECONDS_BETWEEN_CASES:g} s; Ctrl-C ends the demo.\n", flush=True)
         number = int(topology.engine.rest.call("GET", "/history/process-instance/count")["count"])

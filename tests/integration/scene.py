@@ -81,11 +81,18 @@ class Scene:
         Process.objects.filter(id=process_id).update(stopped_at=Now(), died=True)
 
     def announce(
-        self, process_id: uuid.UUID, *, topics: Sequence[str] = ("topic",), shares: int = 1, wait: float = 0.0
+        self,
+        process_id: uuid.UUID,
+        *,
+        ordinal: int = 0,
+        topics: Sequence[str] = ("topic",),
+        shares: int = 1,
+        wait: float = 0.0,
     ) -> Announced | None:
         """Commit a fetch as a poller does."""
         return announce(
             self.row.pk,
+            ordinal=ordinal,
             process_id=process_id,
             topics=topics,
             wait=timedelta(seconds=wait),

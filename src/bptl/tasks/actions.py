@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
 
 from bptl.connections import engines
-from bptl.engines.base import Engine
+from bptl.engines.base import Engine, EngineError, LockRefused
 from bptl.engines.variables import encode_all
 from bptl.lib.json import storable
 from bptl.tasks import leases, sql
@@ -28,15 +29,30 @@ class ActionRefused(Exception):
 
 
 def retry(task_id: int, *, actor: str, reason: str) -> None:
-    """Let the engine offer a failed task once more: the next lease runs its unit again.
+    """Let the engine offer a failed task now: the next lease runs its unit again.
 
-    Raises ActionRefused unless the task is delivered (failed), EngineError when the engine does not do it.
+    An incident gets one retry; a task that waits for its next retry is offered at once. Raises ActionRefused unless the
+    task is delivered (failed), EngineError when the engine does not do it.
     """
     task = Task.objects.select_related("engine").get(id=task_id)
     if (task.status, task.outcome) != (Status.DELIVERED, Outcome.FAILED):
         raise ActionRefused(task_id, f"only a failed task is tried again, this one is {_where(task)}")
-    _engine(task).set_retries(task.external_id, 1)
     _note(task, "task.retried", actor=actor, reason=reason)
+    try:
+        _offer(task, _engine(task))
+    except EngineError as error:
+        _note(task, "task.retry_refused", actor=actor, reason=str(error))
+        raise
+
+
+def _offer(task: Task, engine: Engine) -> None:
+    if engine.get(task.external_id).retries == 0:
+        engine.set_retries(task.external_id, 1)
+        return
+    last = Lease.objects.get(id=task.last_lease_id)
+    # A refusal means that its wait is over already: any fetch can have it.
+    with suppress(LockRefused):
+        engine.extend(task.external_id, worker_id=last.worker_id, duration=leases.GIVE_BACK)
 
 
 _DELIVER_AGAIN = f"""
@@ -105,10 +121,11 @@ def hand_back(task_id: int, *, actor: str, reason: str) -> None:
     lease = Lease.objects.filter(task=task, ended_at=None).first()
     if lease is None or not allowed(Move.RETURN, Status(task.status), Outcome(task.outcome)):
         raise TransitionRefused(Move.RETURN, task_id=task_id, status=task.status, outcome=task.outcome)
-    if not leases.end([lease.id], how=LeaseEnd.GIVEN_BACK, reason=f"{actor}: {reason}"):
-        task.refresh_from_db()
-        raise TransitionRefused(Move.RETURN, task_id=task_id, status=task.status, outcome=task.outcome)
-    _note(task, "task.handed_back", actor=actor, reason=reason)
+    with transaction.atomic():
+        if not leases.end([lease.id], how=LeaseEnd.GIVEN_BACK, reason=f"{actor}: {reason}"):
+            task.refresh_from_db()
+            raise TransitionRefused(Move.RETURN, task_id=task_id, status=task.status, outcome=task.outcome)
+        _note(task, "task.handed_back", actor=actor, reason=reason)
     leases.give_back(task.external_id, worker_id=lease.worker_id, engine=_engine(task))
 
 

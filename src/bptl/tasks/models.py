@@ -87,6 +87,7 @@ class Fetch(models.Model):
     worker_id = models.CharField(_("worker id"), max_length=64, unique=True)
     engine = models.ForeignKey(Engine, on_delete=models.CASCADE, related_name="+")
     process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="+")
+    ordinal = models.PositiveSmallIntegerField(_("filter group"), default=0)
     topics = ArrayField(models.CharField(max_length=255), verbose_name=_("topics"))
     max_tasks = models.PositiveIntegerField(_("at most"))
     wait_ms = models.PositiveIntegerField(_("wait (ms)"))
@@ -215,6 +216,10 @@ class Task(models.Model):
             models.Index(name="task_to_report", fields=["next_report_at"], condition=Q(status="performed")),
             models.Index(name="task_to_look_at", fields=["look_at"], condition=~Q(look_at=None)),
             models.Index(name="task_by_status", fields=["status", "outcome", "-id"]),
+            # Nearly all tasks complete: the few others must be found among them without a status too.
+            models.Index(
+                name="task_gone_wrong", fields=["outcome", "-id"], condition=Q(outcome__in=["failed", "thrown"])
+            ),
             models.Index(name="task_by_topic", fields=["topic", "-id"]),
             models.Index(name="task_by_instance", fields=["process_instance_id"]),
             models.Index(name="task_by_business_key", fields=["business_key"], condition=~Q(business_key="")),

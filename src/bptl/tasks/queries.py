@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 
+from bptl.tasks import sql
+from bptl.tasks.lifecycle import Status, outcomes_of
 from bptl.tasks.models import DEAD_AFTER, Event, Fetch, Lease, Process, ProcessKind, Task
 
 
@@ -46,6 +49,56 @@ def tasks(wanted: TaskFilter, *, limit: int = 50) -> Sequence[Task]:
     return list(found.order_by("-id")[:limit])
 
 
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """One page of a list, newest first. ``newer`` and ``older`` are the ids from which the neighbours go on, if any."""
+
+    tasks: Sequence[Task]
+    newer: int | None = None
+    older: int | None = None
+
+
+def page(wanted: TaskFilter, *, after_id: int | None = None, limit: int = 50) -> TaskPage:
+    """At most ``limit`` tasks: the newest, those before ``wanted.before_id``, or the oldest after ``after_id``.
+
+    It counts nothing: whether there is more is seen by reading one row more. Fewer than ``limit`` rows after
+    ``after_id`` means that this is the beginning of the list, and the newest tasks are answered.
+    """
+    if after_id is None:
+        found = list(tasks(wanted, limit=limit + 1))
+        rows, more = found[:limit], len(found) > limit
+        newer = rows[0].pk if rows and wanted.before_id else None
+        return TaskPage(rows, newer=newer, older=rows[-1].pk if more else None)
+    ascending = (
+        Task.objects.filter(wanted.q(), id__gt=after_id)
+        .select_related("engine")
+        .defer("variables", "result", "extension_properties")
+        .order_by("id")
+    )
+    found = list(ascending[: limit + 1])
+    if len(found) <= limit:
+        return page(wanted, limit=limit)
+    rows = found[:limit][::-1]
+    return TaskPage(rows, newer=rows[0].pk, older=rows[-1].pk)
+
+
+MANY = 10_000
+"""Where counting for people stops: more than this is shown as *more than*, and costs no more than this."""
+
+_BOUNDED = """
+SELECT %s AS status, %s AS outcome, count(*) AS amount
+FROM (SELECT FROM tasks_task WHERE status = %s AND outcome = %s LIMIT %s) t
+"""
+
+
+def bounded_counts() -> dict[tuple[str, str], int]:
+    """How many tasks there are by (status, outcome), each counted to ``MANY`` + 1 at most: flat cost on any table."""
+    pairs = [(status.value, outcome.value) for status in Status for outcome in outcomes_of(status)]
+    params = [part for status, outcome in pairs for part in (status, outcome, status, outcome, MANY + 1)]
+    rows = sql.query(" UNION ALL ".join(f"({_BOUNDED})" for _ in pairs), params)
+    return {(row.status, row.outcome): row.amount for row in rows}
+
+
 def counts() -> dict[tuple[str, str], int]:
     """How many tasks there are by (status, outcome)."""
     rows = Task.objects.values_list("status", "outcome").annotate(amount=Count("id")).order_by()
@@ -59,12 +112,16 @@ class TaskStory:
     task: Task
     leases: Sequence[Lease]
     events: Sequence[Event]
+    holders: Mapping[uuid.UUID, Process]
+    """The processes that held the leases, as far as their rows are still kept."""
 
 
 def story(task_id: int) -> TaskStory:
     """One task, its leases and events in order; raises Task.DoesNotExist."""
     task = Task.objects.select_related("engine", "mapping").get(id=task_id)
-    return TaskStory(task, list(task.leases.order_by("number")), list(task.events.order_by("id")))
+    leases = list(task.leases.order_by("number"))
+    holders = Process.objects.in_bulk({lease.holder_id for lease in leases})
+    return TaskStory(task, leases, list(task.events.order_by("id")), holders)
 
 
 @dataclass(frozen=True, slots=True)

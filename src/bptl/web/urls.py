@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LogoutView
 from django.urls import path
-from django.views.generic import RedirectView
+from django.views.i18n import set_language
+
+from bptl.web.icon import favicon
+from bptl.web.login import Login
+from bptl.web.overview import overview
+from bptl.web.task_list import task_list
+from bptl.web.task_page import diagram, model_xml, task_page
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("", overview, name="overview"),
+    path("favicon.ico", login_not_required(favicon), name="favicon"),
+    path("login/", login_not_required(Login.as_view()), name="login"),
+    path("logout/", login_not_required(LogoutView.as_view()), name="logout"),
+    path("language/", login_not_required(set_language), name="language"),
+    path("tasks/", task_list, name="tasks"),
+    path("tasks/<int:task_id>/", task_page, name="task"),
+    path("tasks/<int:task_id>/diagram/", diagram, name="task-diagram"),
+    path("tasks/<int:task_id>/model.xml", model_xml, name="task-model"),
 ]

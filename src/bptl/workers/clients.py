@@ -9,7 +9,9 @@ from django.db import DatabaseError, close_old_connections
 
 from bptl.connections import engines
 from bptl.connections.models import Engine
+from bptl.connections.secrets import Undecryptable
 from bptl.engines import base
+from bptl.engines.base import EngineUnavailable
 
 FRESH = 5.0
 """Seconds for which an engine's row is believed: changed credentials are used after at most this."""
@@ -23,12 +25,18 @@ class Clients:
         self._rows: dict[int, tuple[float, Engine]] = {}
 
     def __call__(self, engine_id: int) -> base.Engine:
-        """The client of an engine. A row that was read before serves while the database is away."""
+        """The client of an engine. A row that was read before serves while the database is away.
+
+        Raises EngineUnavailable when its secret cannot be read: that stops this engine and no other.
+        """
         with self._lock:
             known = self._rows.get(engine_id)
         if known is None or known[0] < time.monotonic() - FRESH:
             known = self._read(engine_id, known)
-        return engines.client(known[1])
+        try:
+            return engines.client(known[1])
+        except Undecryptable as error:
+            raise EngineUnavailable(f"engine {known[1].name}: {error}", sent=False) from error
 
     def _read(self, engine_id: int, known: tuple[float, Engine] | None) -> tuple[float, Engine]:
         try:

@@ -27,7 +27,8 @@ from bptl.workers.member import Member
 log = get_logger(__name__)
 
 TICK = 1.0
-CALLS_AT_ONCE = 8
+CALLS_AT_ONCE = 4
+"""Extensions under way at one engine; every engine has its own, so that a silent one delays no other."""
 
 
 @dataclass(slots=True)
@@ -42,12 +43,13 @@ class Kept:
     deadline: float
     known_at: float
     retry_at: float = 0.0
+    asking: bool = False
     unwritten: float | None = None
     """When the extension that the row does not know yet was asked for."""
 
     def due(self, now: float) -> bool:
         """Whether a third of the lock has passed."""
-        return now >= self.retry_at and now >= self.deadline - self.lock * 2 / 3
+        return not self.asking and now >= self.retry_at and now >= self.deadline - self.lock * 2 / 3
 
 
 class Keeper:
@@ -60,7 +62,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._kept: dict[uuid.UUID, Kept] = {}
         self._ending: dict[uuid.UUID, tuple[LeaseEnd, str]] = {}
-        self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="extend")
+        self._calls: dict[int, ThreadPoolExecutor] = {}
         self._loop = Loop("keeper", self._step)
 
     def start(self) -> None:
@@ -70,7 +72,8 @@ class Keeper:
     def stop(self) -> None:
         """Stop keeping; what is still locked runs out by itself."""
         self._loop.stop(timeout=5)
-        self._calls.shutdown(wait=False, cancel_futures=True)
+        for calls in self._calls.values():
+            calls.shutdown(wait=False, cancel_futures=True)
 
     def hold(self, kept: Kept) -> None:
         """Keep a lock from now on (the next look into the rows would find it too)."""
@@ -96,8 +99,8 @@ class Keeper:
             if now >= lock.deadline:
                 self._lose(lock, LeaseEnd.EXPIRED, "its lock ran out before it could be extended")
         due = [lock for lock in kept if lock.deadline > now and lock.due(now)]
-        # Clients are looked up here: threads that make only calls need no database connection of their own.
-        list(self._calls.map(self._extend, due, [self._clients(lock.engine_id) for lock in due]))
+        for lock in due:
+            self._ask(lock)
         self._end_lost()
         return TICK
 
@@ -136,23 +139,47 @@ class Keeper:
             for lock in unwritten:
                 lock.unwritten = None
 
+    def _ask(self, lock: Kept) -> None:
+        try:
+            # Looked up here: threads that make only calls need no database connection of their own.
+            engine = self._clients(lock.engine_id)
+        except EngineError as error:
+            self._not_extended(lock, error)
+            return
+        calls = self._calls.get(lock.engine_id)
+        if calls is None:
+            calls = self._calls[lock.engine_id] = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="extend")
+        lock.asking = True
+        calls.submit(self._extend, lock, engine)
+
     def _extend(self, lock: Kept, engine: Engine) -> None:
+        try:
+            self._extend_once(lock, engine)
+        except Exception:
+            # Nobody waits for this thread's answer; the lock is tried again while it lasts.
+            log.exception("lock.extension_failed", lease=str(lock.lease_id))
+        finally:
+            lock.asking = False
+
+    def _extend_once(self, lock: Kept, engine: Engine) -> None:
         before = time.monotonic()
         try:
             ended = leases.extend(
                 lock.external_id, worker_id=lock.worker_id, lock_ms=int(lock.lock * 1000), engine=engine
             )
         except EngineError as error:
-            lock.retry_at = time.monotonic() + min(5.0, lock.lock / 20)
-            log.warning(
-                "lock.not_extended", lease=str(lock.lease_id), left=round(lock.deadline - before), error=str(error)
-            )
+            self._not_extended(lock, error)
             return
         if ended is not None:
             self._lose(lock, ended, "the engine refused to extend its lock")
             return
         lock.deadline = before + lock.lock
         lock.unwritten = before
+
+    def _not_extended(self, lock: Kept, error: EngineError) -> None:
+        now = time.monotonic()
+        lock.retry_at = now + min(5.0, lock.lock / 20)
+        log.warning("lock.not_extended", lease=str(lock.lease_id), left=round(lock.deadline - now), error=str(error))
 
     def _lose(self, lock: Kept, how: LeaseEnd, reason: str) -> None:
         with self._lock:

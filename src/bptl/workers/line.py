@@ -29,13 +29,21 @@ NO_ROOM = 0.1
 
 
 class PollingLine:
-    """Announces, fetches and records in turn. ``shares`` is how many lines divide the free places."""
+    """Announces, fetches and records in turn. ``ordinal`` numbers the group, ``shares`` divide the places."""
 
     def __init__(
-        self, member: Member, clients: Clients, group: FilterGroup, *, longest_wait: timedelta, shares: int
+        self,
+        member: Member,
+        clients: Clients,
+        group: FilterGroup,
+        *,
+        ordinal: int,
+        longest_wait: timedelta,
+        shares: int,
     ) -> None:
         self.group = group
         self.shares = shares
+        self._ordinal = ordinal
         self._member = member
         self._clients = clients
         self._longest_wait = longest_wait
@@ -65,6 +73,7 @@ class PollingLine:
         wait = min(self._longest_wait, shortest / 3)
         announced = announce(
             self._engine.pk,
+            ordinal=self._ordinal,
             process_id=self._member.id,
             topics=[topic.topic for topic in topics],
             wait=wait,
@@ -77,7 +86,7 @@ class PollingLine:
             worker_id=announced.worker_id,
             max_tasks=announced.max_tasks,
             topics=topics,
-            wait=wait,
+            wait=announced.wait,
             use_priority=self.group.use_engine_priority,
             oldest_first=self.group.oldest_first,
         )

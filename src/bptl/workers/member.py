@@ -16,13 +16,15 @@ log = get_logger(__name__)
 
 
 class Member:
-    """Registers the process and keeps its heartbeat. ``on_death`` is called when others have declared it dead.
+    """Registers the process and keeps its heartbeat. ``on_death`` gets the id under which it was declared dead.
 
     A process that slept past its death (paused, no network) finds its leases ended: it drops its work and goes on
     under a new id.
     """
 
-    def __init__(self, kind: ProcessKind, *, places: int = 0, on_death: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, kind: ProcessKind, *, places: int = 0, on_death: Callable[[uuid.UUID], None] | None = None
+    ) -> None:
         self._kind = kind
         self._places = places
         self._on_death = on_death
@@ -57,9 +59,10 @@ class Member:
     def _beat(self) -> float:
         started = time.monotonic()
         if not processes.beat(self.id):
-            log.error("process.buried_alive", process=str(self.id))
+            buried = self.id
+            log.error("process.buried_alive", process=str(buried))
             with self._lock:
                 self._id = processes.register(self._kind, places=self._places)
             if self._on_death is not None:
-                self._on_death()
+                self._on_death(buried)
         return max(0.1, processes.HEARTBEAT.total_seconds() - (time.monotonic() - started))

@@ -107,6 +107,7 @@ class Poller:
                     self._member,
                     self._clients,
                     groups[key],
+                    ordinal=key[1],
                     longest_wait=self._longest_wait,
                     shares=len(groups),
                 )

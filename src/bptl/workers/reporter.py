@@ -146,9 +146,16 @@ class Reporter:
 
     def _submit(self, report: Report) -> None:
         # The client is looked up here: threads that make only calls need no database connection of their own.
-        engine = self._clients(report.engine_id)
         self._count(1)
-        self._senders.submit(self._send, report, engine)
+        try:
+            engine = self._clients(report.engine_id)
+        except EngineError as error:
+            self._verdicts.put(Verdict(report, Answer.LATER, str(error)))
+        except BaseException:
+            self._count(-1)
+            raise
+        else:
+            self._senders.submit(self._send, report, engine)
 
     def _send(self, report: Report, engine: Engine) -> None:
         try:

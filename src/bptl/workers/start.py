@@ -20,7 +20,7 @@ from django.db import close_old_connections
 from bptl.lib.log import LogFormat, configure, get_logger
 from bptl.tasks import wake
 from bptl.tasks.models import ProcessKind
-from bptl.workers import local
+from bptl.workers import leadership, local
 from bptl.workers.app import LONG_POLLING, WORK, app
 from bptl.workers.clients import Clients
 from bptl.workers.floor import Floor, give_back_all
@@ -40,7 +40,7 @@ JOBS_AT_ONCE = 2
 def poll() -> int:
     """Run a long-polling worker until it is told to stop; answers the exit code."""
     _log()
-    member = Member(ProcessKind.POLL)
+    member = Member(ProcessKind.POLL, on_death=leadership.release)
     clients = Clients()
     poller = Poller(member, clients, longest_wait=timedelta(seconds=settings.BPTL_LONG_POLL_SECONDS))
     keeper = Keeper(member, clients, on_lost=lambda lease_id, reason: None)
@@ -77,7 +77,7 @@ def work(*, places: int | None = None) -> int:
         os.kill(os.getpid(), signal.SIGTERM)
 
     member = Member(
-        ProcessKind.WORK, places=places, on_death=lambda: floor.cancel_all("this process was declared dead")
+        ProcessKind.WORK, places=places, on_death=lambda _: floor.cancel_all("this process was declared dead")
     )
     floor = Floor(member, Clients(), places=places, on_worn_out=worn_out)
     local.here.member, local.here.floor = member, floor

@@ -96,6 +96,7 @@ def test_the_page_of_a_task_says_what_can_be_done_now(
 
 def test_a_failed_task_is_offered_again_and_who_asked_is_kept(scene: Scene) -> None:
     task = scene.task(Status.DELIVERED, Outcome.FAILED)
+    scene.there.tasks[task.external_id].retries = 0
 
     answer = run(f"tasks retry {task.pk} --reason 'service is back' --actor jansen")
 
@@ -108,6 +109,7 @@ def test_a_failed_task_is_offered_again_and_who_asked_is_kept(scene: Scene) -> N
 def test_one_refused_retry_does_not_stop_the_others(scene: Scene) -> None:
     done = scene.task(Status.DELIVERED, Outcome.COMPLETED)
     failed = scene.task(Status.DELIVERED, Outcome.FAILED)
+    scene.there.tasks[failed.external_id].retries = 0
 
     answer = run(f"tasks retry {done.pk} 999999 {failed.pk} --reason again")
 
@@ -202,4 +204,4 @@ def test_an_engine_that_is_away_is_told_in_one_line(scene: Scene) -> None:
 
     assert answer.exit_code == 1
     assert "the engine did not do it" in answer.output
-    assert not Event.objects.exists()
+    assert [event.name for event in Event.objects.order_by("id")] == ["task.retried", "task.retry_refused"]

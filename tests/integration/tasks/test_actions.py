@@ -45,12 +45,24 @@ def test_only_a_failed_task_is_tried_again(scene: Scene, there: FakeEngine, stat
     assert (there.calls["retries"], events(task)) == (0, [])
 
 
-def test_a_retry_that_the_engine_did_not_hear_is_not_recorded_as_done(scene: Scene, there: FakeEngine) -> None:
+def test_a_retry_that_the_engine_did_not_hear_is_recorded_as_refused(scene: Scene, there: FakeEngine) -> None:
     task = scene.task(Status.DELIVERED, Outcome.FAILED)
+    there.tasks[task.external_id].retries = 0
     there.cut("retries", executed=False)
     with pytest.raises(EngineUnavailable):
         actions.retry(task.id, **WHO)
-    assert events(task) == []
+    assert events(task) == ["task.retried", "task.retry_refused"]
+
+
+def test_a_task_that_waits_for_its_retry_is_offered_at_once(scene: Scene, there: FakeEngine) -> None:
+    task = scene.task(Status.DELIVERED, Outcome.FAILED)
+    external = there.tasks[task.external_id]
+    external.retries, external.worker_id = 2, lease_of(task).worker_id
+    external.locked_until = there.now() + 3600
+    actions.retry(task.id, **WHO)
+    there.advance(0.01)
+    scene.fetch(scene.process())
+    assert (fresh(task).status, external.retries) == (Status.QUEUED, 2)
 
 
 def test_a_result_without_a_lease_is_delivered_again_under_the_next_one(scene: Scene, there: FakeEngine) -> None:

@@ -83,6 +83,25 @@ def test_lines_divide_the_room_and_each_gets_at_least_one(scene: Scene) -> None:
     assert (shared.max_tasks, thin.max_tasks) == (2, 1)
 
 
+def test_what_other_lines_may_still_bring_is_promised_to_them(scene: Scene) -> None:
+    process = scene.process(places=5)
+    first = scene.announce(process, ordinal=0, shares=3, wait=20)
+    second = scene.announce(process, ordinal=1, shares=1, wait=20)
+    assert first is not None
+    assert second is not None
+    assert (first.max_tasks, second.max_tasks) == (1, 4)
+    assert scene.announce(process, ordinal=2, shares=1) is None
+    renewed = scene.announce(process, ordinal=1, shares=1)
+    assert renewed is not None, "a changed line is polled beside its own poll that is still under way"
+
+
+def test_polls_are_short_while_there_is_less_room_than_lines(scene: Scene) -> None:
+    process = scene.process(places=2)
+    tight = scene.announce(process, shares=3, wait=20)
+    assert tight is not None
+    assert tight.wait == timedelta(seconds=1)
+
+
 @pytest.mark.parametrize("why", ["none", "full", "draining", "silent", "stopped"])
 def test_nothing_is_fetched_that_nobody_could_start(scene: Scene, why: str) -> None:
     poller = scene.process(ProcessKind.POLL, places=0)

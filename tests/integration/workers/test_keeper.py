@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,9 +10,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import OperationalError
 
+from bptl.connections.models import Engine
 from bptl.tasks import leases
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.models import Lease, ProcessKind, Task
+from bptl.workers import keeper
 from bptl.workers.clients import Clients
 from bptl.workers.floor import Floor
 from bptl.workers.keeper import Keeper, Kept
@@ -65,6 +68,30 @@ def test_a_lock_is_extended_when_a_third_of_it_has_passed_and_the_row_hears_of_i
     # What we believe never lasts longer than what the engine has set.
     granted = (external_of(there, due).locked_until or 0) - there.ahead
     assert lease.locked_until.timestamp() <= granted
+
+
+def test_an_engine_that_does_not_answer_delays_the_locks_of_no_other(
+    scene: Scene, there: FakeEngine, watched: Watched
+) -> None:
+    silence = threading.Event()
+    stuck = [held(scene, watched) for _ in range(keeper.CALLS_AT_ONCE)]
+    there.delay("extendLock", silence, times=len(stuck))
+    other = FakeEngine()
+    other.start()
+    try:
+        row = Engine.objects.create(name="other", address=other.url, authentication="none")
+        elsewhere = held(scene, watched)
+        other.tasks[elsewhere.external_id] = there.tasks.pop(elsewhere.external_id)
+        Task.objects.filter(id=elsewhere.id).update(engine=row)
+        for task in (*stuck, elsewhere):
+            age_lease(task, seconds=101)
+        watched.keeper.start()
+        until(lambda: lease_of(elsewhere).extensions == 1)
+        assert [lease_of(task).extensions for task in stuck] == [0] * len(stuck)
+    finally:
+        silence.set()
+        other.stop()
+    until(lambda: all(lease_of(task).extensions == 1 for task in stuck))
 
 
 def test_a_lock_that_the_engine_refuses_to_extend_ends_its_lease_and_stops_the_work(

@@ -14,13 +14,22 @@ MESSAGE_LIMIT = 666
 
 DETAILS_LIMIT = 64 * 1024
 
-_CREDENTIAL = re.compile(r"\b(Bearer|Basic|Token)\s+[A-Za-z0-9+/._~=-]{6,}", re.IGNORECASE)
+_CREDENTIAL = re.compile(r"\b((?i:Bearer|Basic|Token))\s+(?=\S*[A-Z0-9=])[A-Za-z0-9+/._~=-]{6,}")
+_NAMED = re.compile(
+    r"(?i:\b(password|passwd|secret|api[_-]?key|access[_-]?token|client[_-]?secret))(\"?\s*[=:]\s*\"?)[^\s\"',;&]+"
+)
 _IN_URL = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
 
 
 def redact(text: str) -> str:
     """Take out what looks like a credential."""
-    return _IN_URL.sub("***", _CREDENTIAL.sub(r"\1 ***", text))
+    return _NAMED.sub(r"\1\2***", _IN_URL.sub("***", _CREDENTIAL.sub(r"\1 ***", text)))
+
+
+def shortened(text: str) -> str:
+    """One redacted line of at most 666 characters."""
+    line = redact(" ".join(text.split()))
+    return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
 
 
 def message_of(error: BaseException) -> str:
@@ -30,8 +39,7 @@ def message_of(error: BaseException) -> str:
     else:
         chain = _chain(error)
         text = " ← ".join(f"{type(link).__name__}: {link}" for link in reversed(chain))
-    text = redact(" ".join(text.split()))
-    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+    return shortened(text)
 
 
 def details_of(error: BaseException, *, note: str = "") -> str:

@@ -19,7 +19,7 @@ from bptl.engines.variables import (
 )
 from bptl.lib.log import get_logger
 from bptl.tasks.execution.claim import Claim
-from bptl.tasks.execution.faults import details_of, message_of
+from bptl.tasks.execution.faults import details_of, message_of, shortened
 from bptl.tasks.execution.outcomes import Ending
 from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.tasks.retries import NO_RETRY, Plan, Retry, next_retry, plan_of
@@ -144,8 +144,6 @@ def _failed(
 
 def _thrown(assignment: Assignment, error: BusinessError) -> Ending:
     try:
-        return Ending.thrown(
-            error.code, message_of(error) if not error.message else error.message, _wire(error.variables)
-        )
+        return Ending.thrown(error.code, shortened(error.message or str(error)), _wire(error.variables))
     except UnsendableValue as fault:
         return _failed(assignment, fault, again=False)

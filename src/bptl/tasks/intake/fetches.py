@@ -25,13 +25,14 @@ FETCH_LIMIT = 100
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A fetch that is committed and may be sent. ``number`` counts all fetches; it may ask for ``max_tasks``."""
+    """A fetch that is committed and may be sent, for at most ``max_tasks`` and ``wait``; ``number`` counts all."""
 
     number: int
     worker_id: str
     engine_id: int
     process_id: uuid.UUID
     max_tasks: int
+    wait: timedelta
     started_at: datetime
 
 
@@ -44,22 +45,32 @@ WITH fleet AS (
          + (SELECT count(*) FROM tasks_task WHERE status = 'running') AS tasks
 ), pace AS (
     SELECT count(*) AS tasks FROM tasks_lease WHERE performed_at > now() - interval '1 second'
+), promised AS (
+    SELECT coalesce(sum(max_tasks), 0) AS tasks FROM tasks_fetch
+    WHERE closed_at IS NULL AND (engine_id, ordinal) <> (%s, %s)
+      AND started_at + wait_ms * interval '1 ms' + interval '10 seconds' > now()
 ), room AS (
     SELECT least(places + pace.tasks, 4 * places) - held.tasks AS tasks FROM fleet, held, pace
+), share AS (
+    SELECT least(greatest(room.tasks / %s, 1), room.tasks - promised.tasks, %s) AS tasks, room.tasks < %s AS tight
+    FROM room, promised
 )
-INSERT INTO tasks_fetch (worker_id, engine_id, process_id, topics, max_tasks, wait_ms, lock_ms, started_at, closed_as)
-SELECT %s, %s, process.id, %s, least(greatest(room.tasks / %s, 1), %s), %s, %s, now(), ''
-FROM room, tasks_process AS process
-WHERE room.tasks > 0 AND process.id = %s AND process.stopped_at IS NULL AND NOT process.draining
-RETURNING id, max_tasks, started_at
+INSERT INTO tasks_fetch (worker_id, engine_id, ordinal, process_id, topics, max_tasks, wait_ms, lock_ms, started_at,
+    closed_as)
+SELECT %s, %s, %s, process.id, %s, share.tasks, CASE WHEN share.tight THEN least(%s, 1000) ELSE %s END, %s, now(), ''
+FROM share, tasks_process AS process
+WHERE share.tasks > 0 AND process.id = %s AND process.stopped_at IS NULL AND NOT process.draining
+RETURNING id, max_tasks, wait_ms, started_at
 """
 # What the fleet finished in the last second is what it starts in the next. A lock is at least 10 s, so one second of
-# work always starts within a tenth of it (design, rule 5).
+# work always starts within a tenth of it (design, rule 5). What other lines may still bring is promised to them; when
+# there is less room than lines, polls are short, so that a quiet engine does not hold a busy one's last place.
 
 
 def announce(
     engine_id: int,
     *,
+    ordinal: int,
     process_id: uuid.UUID,
     topics: Sequence[str],
     wait: timedelta,
@@ -68,27 +79,25 @@ def announce(
 ) -> Announced | None:
     """Commit a worker id of its own with the number of tasks that can start soon; None when there is no room.
 
-    A process that was declared dead or drains gets None too. ``shares`` is the number of filter groups that are polled
-    now: they divide the room, each gets at least one.
+    A process that was declared dead or drains gets None too. ``ordinal`` is the number of the filter group at its
+    engine; ``shares`` is how many groups are polled now: they divide the room, each gets one at least,
+    while there is one.
     """
     worker_id = f"{WORKER_ID_PREFIX}{uuid.uuid4()}"
     rows = sql.query(
         _ANNOUNCE,
         [
-            worker_id,
-            engine_id,
-            list(topics),
-            max(1, shares),
-            FETCH_LIMIT,
-            wait // MILLISECOND,
-            shortest_lock // MILLISECOND,
+            *(engine_id, ordinal),
+            *(max(1, shares), FETCH_LIMIT, max(1, shares)),
+            *(worker_id, engine_id, ordinal, list(topics)),
+            *(wait // MILLISECOND, wait // MILLISECOND, shortest_lock // MILLISECOND),
             process_id,
         ],
     )
     if not rows:
         return None
     (row,) = rows
-    return Announced(row.id, worker_id, engine_id, process_id, row.max_tasks, row.started_at)
+    return Announced(row.id, worker_id, engine_id, process_id, row.max_tasks, row.wait_ms * MILLISECOND, row.started_at)
 
 
 def never_sent(fetch: Announced) -> None:

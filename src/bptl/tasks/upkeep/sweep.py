@@ -239,7 +239,6 @@ _FAILURE_KNOWN = f"""
 UPDATE tasks_task t SET status = '{Status.DELIVERED}', lease_id = NULL, reporter_id = NULL, next_report_at = NULL,
     look_at = NULL, changed_at = now()
 WHERE t.id = %s AND t.status = '{Status.PERFORMED}' AND t.outcome = '{Outcome.FAILED}' AND t.lease_id IS NULL
-  AND t.outcome_id::text = %s
 """
 
 
@@ -250,13 +249,14 @@ def _ask_about(row: Any, engine: Engine) -> None:
 def _still_there(row: Any, task: ExternalTask, engine: Engine) -> None:
     """The engine has it. Only zero retries say something: nobody will fetch it.
 
-    A stored failure that it has heard is delivered; a result that still stands gets its retries again, so that the next
-    lease delivers it (a parked one waits for its person, one by hand first for its report under the last lease).
+    A stored failure is an incident there, so it is delivered; a result that still stands gets its retries again, so
+    that the next lease delivers it (a parked one waits for its person, one by hand first for its report under the
+    last lease).
     """
     if task.retries != 0 or row.status != Status.PERFORMED or row.parked or row.lease_id is not None:
         return
     if row.outcome == Outcome.FAILED:
-        sql.query(_FAILURE_KNOWN, [row.id, engine.error_details(task.id)[:36]])
+        sql.query(_FAILURE_KNOWN, [row.id])
     elif row.next_report_at is None:
         engine.set_retries(task.id, 1)
 

@@ -1,0 +1,54 @@
+"""The words and colours of statuses, outcomes and lease ends, in one place for all pages.
+
+A tone is a colour of the theme: neutral, active, success, warning or danger. It supports the word, never replaces it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
+from bptl.tasks.models import ProcessKind
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A label, its tone, and what it means in a sentence."""
+
+    label: str | Promise
+    tone: str = "neutral"
+    meaning: str | Promise = ""
+
+
+STATUSES: Mapping[str, Word] = {
+    Status.QUEUED: Word(_("queued"), "neutral", _("Fetched; waits for a free place of a worker.")),
+    Status.RUNNING: Word(_("running"), "active", _("A worker runs its work unit.")),
+    Status.WAITING: Word(_("waiting"), "warning", _("Somebody outside BPTL will complete it.")),
+    Status.PERFORMED: Word(_("performed"), "active", _("The work has an outcome; the engine is being told.")),
+    Status.DELIVERED: Word(_("delivered"), "neutral", _("The engine has taken the outcome.")),
+    Status.RETURNED: Word(_("returned"), "neutral", _("Lies at the engine until it is fetched again.")),
+    Status.UNCERTAIN: Word(_("uncertain"), "danger", _("An effect may have happened: a person decides.")),
+    Status.LOST: Word(_("lost"), "warning", _("The engine no longer knows the task.")),
+}
+
+OUTCOMES: Mapping[str, Word] = {
+    Outcome.COMPLETED: Word(_("completed"), "success", _("Done; the process went on.")),
+    Outcome.FAILED: Word(_("failed"), "danger", _("Ended with an error; without retries left it is an incident.")),
+    Outcome.THROWN: Word(_("BPMN error"), "warning", _("A rule of the business said no; the model goes another way.")),
+}
+
+LEASE_ENDS: Mapping[str, Word] = {
+    LeaseEnd.DELIVERED: Word(_("the engine took the report"), "success"),
+    LeaseEnd.GIVEN_BACK: Word(_("given back to the engine"), "neutral"),
+    LeaseEnd.EXPIRED: Word(_("the lock ran out"), "warning"),
+    LeaseEnd.REFUSED: Word(_("the engine refused: the lock is not ours"), "warning"),
+    LeaseEnd.PROCESS_DEAD: Word(_("the process died"), "danger"),
+    LeaseEnd.SUPERSEDED: Word(_("replaced by a newer lease"), "neutral"),
+    LeaseEnd.LOST: Word(_("the engine no longer knows the task"), "warning"),
+}
+
+PROCESS_KINDS: Mapping[str, str | Promise] = {kind.value: kind.label for kind in ProcessKind}

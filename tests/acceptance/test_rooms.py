@@ -1,0 +1,187 @@
+"""The pages in a real browser before real processes: seen, filtered, paged, opened, in both languages and themes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from stage import sample
+from tests.acceptance import browser as chromium
+from tests.acceptance.browser import PASSWORD, USER, Scheme, Visitor
+from tests.acceptance.town import Town
+
+PROCESS_DEFINITION = 6
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = chromium.chromium()
+    if program is None:
+        pytest.skip("NO PAGE IS TESTED IN A BROWSER: Chromium is missing (Debian: apt-get install chromium)")
+    with chromium.started(program) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def inhabited(town: Town) -> Town:
+    """The town with somebody who may log in, an incident, and cases that took every path of the sample."""
+    login = {"USERNAME": USER, "PASSWORD": PASSWORD, "EMAIL": "jansen@example.org"}
+    environment = {f"DJANGO_SUPERUSER_{name}": value for name, value in login.items()}
+    town.topology.bptl("manage", "createsuperuser", "--no-input", environment=environment)
+    town.map("kamers.slecht", "demo.decide")
+    bad = town.one_step("kamers.slecht", business_key="kamers-incident", hoogte="hoog", bijlagen="geen lijst")
+    # More tasks than fit on one page: 12 cases have 50 steps and more.
+    cases = [
+        town.start(sample.PROCESS, business_key=f"kamers-{number}", **sample.variables(number))
+        for number in range(1, 16)
+    ]
+    town.wait("all cases ended", lambda: town.ended(*cases), seconds=120)
+    town.wait("the engine has an incident", lambda: bool(town.incidents(bad)))
+    return town
+
+
+@pytest.fixture
+def visit(browser: Browser, inhabited: Town) -> Iterator[Visit]:
+    """Make a visitor with a language, theme or screen of their own; at the end none may have seen an error."""
+    visitors: list[Visitor] = []
+
+    def make(**context: Any) -> Visitor:
+        visitors.append(Visitor(browser, inhabited, **{"locale": "en-GB", **context}))
+        return visitors[-1]
+
+    yield make
+    said = [line for visitor in visitors for line in visitor.said]
+    for visitor in visitors:
+        visitor.close()
+    assert said == []
+
+
+def test_a_stranger_is_asked_to_log_in_and_then_is_where_they_wanted_to_be(visit: Visit) -> None:
+    page = visit().log_in("/tasks/?topic=kamers.slecht")
+    assert page.url.endswith("/tasks/?topic=kamers.slecht")
+    expect(page.get_by_role("heading", name="Tasks", level=1)).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    page.goto("/tasks/")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_tasks_appear_by_themselves_while_focus_and_place_stay(visit: Visit, inhabited: Town) -> None:
+    page = visit().log_in("/tasks/?business_key=kamers-live")
+    expect(page.get_by_role("heading", name="No task matches")).to_be_visible()
+    inhabited.start(sample.PROCESS, business_key="kamers-live", **sample.variables(1))
+
+    first = page.get_by_role("link", name="vergunning.registreren")
+    expect(first).to_be_visible()
+    first.focus()
+    last = page.get_by_role("row").filter(has_text="vergunning.informeren")
+    expect(last).to_contain_text("completed", timeout=60_000)
+
+    expect(first).to_be_focused()
+    expect(page.get_by_role("status").filter(has_text="New tasks")).to_have_count(1)
+
+
+def test_a_paused_list_stands_still_until_it_may_go_on(visit: Visit, inhabited: Town) -> None:
+    page = visit().log_in("/tasks/?business_key=kamers-pause")
+    pause = page.get_by_role("button", name="Pause")
+    pause.click()
+    expect(pause).to_have_attribute("aria-pressed", "true")
+    case = inhabited.start(sample.PROCESS, business_key="kamers-pause", **sample.variables(1))
+    inhabited.wait("the case ended", lambda: inhabited.ended(case))
+    page.wait_for_timeout(4_000)
+    expect(page.get_by_role("heading", name="No task matches")).to_be_visible()
+    pause.click()
+    expect(page.get_by_role("link", name="vergunning.registreren")).to_be_visible()
+
+
+def test_filters_are_chosen_kept_while_paging_and_cleared(visit: Visit) -> None:
+    page = visit().log_in("/tasks/")
+    page.get_by_label("Outcome").select_option(label="completed")
+    page.get_by_label("Engine").select_option("operaton")
+    page.get_by_role("button", name="Filter").click()
+    assert page.url.endswith("/tasks/?outcome=completed&engine=operaton")
+    older = page.get_by_role("navigation", name="Pages, above the list").get_by_role("link", name="Older")
+    older.click()
+    page.wait_for_url("**/tasks/?outcome=completed&engine=operaton&before=*")
+    expect(page.get_by_label("Outcome")).to_have_value("completed")
+    expect(page.get_by_role("cell", name="failed")).to_have_count(0)
+    page.get_by_role("navigation", name="Pages, above the list").get_by_role("link", name="Newest").click()
+    page.wait_for_url("**/tasks/?outcome=completed&engine=operaton")
+    page.get_by_role("link", name="Clear all filters").click()
+    page.wait_for_url("**/tasks/")
+
+
+def test_an_incident_shows_its_cause_and_which_right_the_diagram_needs(visit: Visit) -> None:
+    page = visit().log_in("/tasks/?topic=kamers.slecht")
+    page.get_by_role("link", name="kamers.slecht").click()
+    trouble = page.get_by_role("region", name="Failed, and no retries are left")
+    expect(trouble).to_contain_text("hoogte: must be a number")
+    expect(trouble).to_contain_text("bptl tasks retry")
+    expect(page.get_by_text("Grant READ on Process Definition one-step")).to_be_visible()
+
+
+def test_a_person_works_with_the_keyboard_alone(visit: Visit) -> None:
+    page = visit().log_in("/tasks/?topic=kamers.slecht")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    assert skip.bounding_box()["y"] >= 0  # type: ignore[index]
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("language", "word"), [("nl-NL", "Taken"), ("en-GB", "Tasks")])
+def test_axe_finds_no_serious_barrier(visit: Visit, scheme: Scheme, language: str, word: str) -> None:
+    visitor = visit(locale=language, color_scheme=scheme)
+    visitor.page.goto("/login/")
+    barriers = visitor.barriers()
+    page = visitor.log_in("/tasks/")
+    expect(page.get_by_role("heading", name=word, level=1)).to_be_visible()
+    barriers += visitor.barriers()
+    for address in ("/", "/tasks/?topic=nothing", "/tasks/?status=wrong"):
+        page.goto(address)
+        barriers += visitor.barriers()
+    page.goto("/tasks/?topic=kamers.slecht")
+    page.get_by_role("link", name="kamers.slecht").click()
+    expect(page.locator("#diagram .utrecht-alert")).to_be_visible()
+    barriers += visitor.barriers()
+    assert barriers == []
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_phone_never_scrolls_sideways(visit: Visit, width: int) -> None:
+    page = visit(viewport={"width": width, "height": 844}).log_in("/tasks/?topic=kamers.slecht")
+    address = page.get_by_role("link", name="kamers.slecht").get_attribute("href") or ""
+    for shown in ("/tasks/", address, "/"):
+        page.goto(shown)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, shown
+
+
+def test_with_the_right_to_read_the_process_is_drawn_with_its_step_and_the_mark_of_its_makers(
+    visit: Visit, inhabited: Town
+) -> None:
+    inhabited.engine.grant("bptl", resource_type=PROCESS_DEFINITION, permissions=("READ",))
+    visitor = visit()
+    page = visitor.log_in("/tasks/?topic=vergunning.publiceren")
+    page.get_by_role("link", name="vergunning.publiceren").first.click()
+    drawn = page.get_by_role("group", name="Process diagram of vergunning; this task is the step publiceren")
+    expect(drawn.locator('[data-element-id="publiceren"].bptl-here')).to_be_visible()
+    expect(drawn.get_by_role("link", name="Powered by bpmn.io")).to_be_visible()
+    drawn.get_by_role("button", name="Zoom in").click()
+    drawn.get_by_role("button", name="Show the whole process").click()
+    page.wait_for_timeout(4_000)
+    expect(drawn.locator('[data-element-id="publiceren"].bptl-here')).to_be_visible()
+    assert visitor.barriers() == []
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Save the model").click()
+    assert saved.value.suggested_filename == "vergunning.bpmn"
+
+
+def test_the_administration_works_under_the_same_protection(visit: Visit) -> None:
+    page = visit().log_in("/admin/connections/mapping/")
+    page.get_by_role("link", name="kamers.slecht").click()
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_visible()

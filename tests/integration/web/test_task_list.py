@@ -1,0 +1,155 @@
+"""The list of tasks: what it shows, filters that combine and survive paging, and what it costs."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from bptl.connections.models import Engine
+from bptl.tasks.lifecycle import Status, outcomes_of
+from bptl.web import task_list
+from tests.integration.web.conftest import MakeTask
+
+
+def listed(page: str) -> list[int]:
+    """The numbers of the tasks on a page, in order."""
+    return [int(number) for number in re.findall(r'<tr[^>]* id="task-(\d+)"', page)]
+
+
+def shown(client: Client, address: str) -> str:
+    answer = client.get(address)
+    assert answer.status_code == 200, address
+    return answer.content.decode()
+
+
+def link(page: str, name: str) -> str:
+    found = re.search(rf'id="{name}-top" href="([^"]*)"', page)
+    assert found, f"no link {name}"
+    return found[1].replace("&amp;", "&")
+
+
+def test_every_status_and_outcome_is_named_in_words(reader: Client, make_task: MakeTask) -> None:
+    for status in Status:
+        for outcome in outcomes_of(status):
+            make_task(status.value, outcome.value)
+
+    page = shown(reader, "/tasks/")
+
+    words = "queued running waiting performed delivered returned uncertain lost completed failed"
+    for word in [*words.split(), "BPMN error"]:
+        assert f">{word}</span>" in page
+
+
+def test_filters_combine(reader: Client, make_task: MakeTask) -> None:
+    wanted = make_task("delivered", "failed", topic="pay", business_key="A-1", process_instance_id="p-1")
+    make_task("delivered", "failed", topic="pay", business_key="A-2", process_instance_id="p-1")
+    make_task("delivered", "completed", topic="pay", business_key="A-1", process_instance_id="p-1")
+    make_task("performed", "failed", topic="pay", business_key="A-1", process_instance_id="p-1")
+    make_task("delivered", "failed", topic="ask", business_key="A-1", process_instance_id="p-1")
+    make_task("delivered", "failed", topic="pay", business_key="A-1", process_instance_id="p-2")
+
+    query = "status=delivered&outcome=failed&engine=main&topic=pay&process_instance=p-1&business_key=A-1"
+
+    assert listed(shown(reader, f"/tasks/?{query}")) == [wanted.pk]
+
+
+def test_tasks_of_another_engine_are_left_out(reader: Client, make_task: MakeTask) -> None:
+    other = Engine.objects.create(name="other", address="http://127.0.0.1:1/engine-rest/", authentication="none")
+    make_task()
+    wanted = make_task(engine=other)
+    assert listed(shown(reader, "/tasks/?engine=other")) == [wanted.pk]
+
+
+def test_filters_survive_paging_in_both_directions(
+    reader: Client, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_list, "PAGE_SIZE", 3)
+    wanted = []
+    for number in range(8):
+        wanted.append(make_task("delivered", "failed", topic="pay").pk)
+        make_task("delivered", "completed", topic="pay" if number % 2 else "ask")
+    wanted.reverse()
+
+    first = shown(reader, "/tasks/?outcome=failed&topic=pay")
+    assert listed(first) == wanted[:3]
+    second = shown(reader, link(first, "older"))
+    assert listed(second) == wanted[3:6]
+    third = shown(reader, link(second, "older"))
+    assert listed(third) == wanted[6:]
+    assert "older-top" not in third
+    back = shown(reader, link(third, "newer"))
+    assert listed(back) == wanted[3:6]
+    for address in (link(first, "older"), link(third, "newer")):
+        said = parse_qs(urlsplit(address).query)
+        assert (said["outcome"], said["topic"]) == (["failed"], ["pay"])
+    beginning = reader.get(link(back, "newer"), follow=True)
+    assert listed(beginning.content.decode()) == wanted[:3]
+
+
+def test_an_address_says_only_what_is_chosen(reader: Client) -> None:
+    answer = reader.get("/tasks/?status=&outcome=failed&topic=&business_key=")
+    assert answer.status_code == 302
+    assert answer["Location"] == "/tasks/?outcome=failed"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/tasks/?status=gone", "/tasks/?before=x", "/tasks/?before=99999999999999999999999", "/tasks/?topic=%00"],
+)
+def test_an_address_that_asks_for_nonsense_is_answered_with_a_way_out(reader: Client, address: str) -> None:
+    page = shown(reader, address)
+    assert "Show all tasks" in page
+    assert listed(page) == []
+
+
+def test_a_hostile_name_is_shown_and_not_run(reader: Client, make_task: MakeTask) -> None:
+    make_task(topic="<script>alert(1)</script>", business_key='"><img src=x onerror=alert(2)>')
+    page = shown(reader, "/tasks/?topic=<script>alert(1)</script>")
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_the_list_counts_nothing_and_asks_a_fixed_number_of_questions(reader: Client, make_task: MakeTask) -> None:
+    for _ in range(20):
+        make_task()
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
+        shown(reader, "/tasks/?status=delivered")
+    for _ in range(20):
+        make_task()
+    with CaptureQueriesContext(connection) as many:
+        shown(reader, "/tasks/?status=delivered")
+    assert len(many) == len(few)
+    assert not [query["sql"] for query in many if "COUNT(" in query["sql"].upper()]
+    about_tasks = [query["sql"] for query in many if 'FROM "tasks_task"' in query["sql"]]
+    assert len(about_tasks) == 1
+    assert "variables" not in about_tasks[0]
+
+
+def test_a_refresh_answers_the_rows_only_and_both_kinds_are_kept_apart(reader: Client, make_task: MakeTask) -> None:
+    task = make_task()
+    answer = reader.get("/tasks/", headers={"HX-Request": "true"})
+    assert listed(answer.content.decode()) == [task.pk]
+    assert "<html" not in answer.content.decode()
+    assert "HX-Request" in answer["Vary"]
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_an_empty_installation_is_told_what_it_needs(reader: Client) -> None:
+    page = shown(reader, "/tasks/")
+    assert "No task was fetched yet" in page
+    assert "bptl engines set" in page
+
+
+def test_filters_that_match_nothing_offer_all_tasks(reader: Client, make_task: MakeTask) -> None:
+    make_task()
+    page = shown(reader, "/tasks/?topic=nothing")
+    assert "No task matches" in page
+    assert "Show all tasks" in page

@@ -1,0 +1,181 @@
+"""The page of one task: the error first, everything about it, nothing of it run by the browser, its diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from django.test import Client
+
+from bptl.connections.models import Engine
+from bptl.tasks.models import Event, Task
+from tests.integration.web.conftest import MakeTask
+
+BPMN = '<?xml version="1.0"?><definitions><!-- "</pre><script>alert(3)</script>" --></definitions>'
+
+
+def page_of(client: Client, task: Task) -> str:
+    answer = client.get(f"/tasks/{task.pk}/")
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def failed(make_task: MakeTask, **result: object) -> Task:
+    given = {"message": "unknown zaaktype ← ClientError: 400", "details": "Traceback …", "retries": 0, "wait_ms": 0}
+    return make_task("delivered", "failed", result={**given, **result})
+
+
+def test_an_incident_begins_with_its_cause_and_says_what_to_do(reader: Client, make_task: MakeTask) -> None:
+    task = failed(make_task)
+    page = page_of(reader, task)
+    assert page.index("no retries are left") < page.index("unknown zaaktype") < page.index("Facts")
+    assert '<p class="bptl-cause">unknown zaaktype</p>' in page
+    assert "<li>ClientError: 400</li>" in page
+    assert f"bptl tasks retry {task.pk} --reason" in page
+    assert "Traceback" in page
+
+
+def test_a_failure_with_retries_left_asks_for_nothing(reader: Client, make_task: MakeTask) -> None:
+    page = page_of(reader, failed(make_task, retries=2, wait_ms=90_000))
+    assert "after 1 min; retries left: 2" in page
+    assert "bptl tasks retry" not in page
+
+
+def test_a_refused_result_says_that_the_work_is_done(reader: Client, make_task: MakeTask) -> None:
+    task = make_task("performed", "completed", parked=True, report_error="script failed behind the task")
+    page = page_of(reader, task)
+    assert "the engine refuses the result" in page
+    assert "script failed behind the task" in page
+    assert f"bptl tasks deliver-again {task.pk}" in page
+
+
+def test_all_that_happened_is_there(reader: Client, make_task: MakeTask) -> None:
+    task = make_task(
+        business_key="VTH-1",
+        variables={"hoogte": {"type": "Double", "value": 9.5, "valueInfo": {}}},
+        result={"variables": {"besluit": {"type": "String", "value": "verlenen", "valueInfo": {}}}},
+    )
+    Event.objects.create(task=task, name="task.retried", actor="jansen", detail={"reason": "typing error"})
+    page = page_of(reader, task)
+    for text in ("VTH-1", "hoogte", "9.5", "besluit", "verlenen", "node-1 · 42", "task.retried", "jansen"):
+        assert text in page, text
+    assert "typing error" in page
+    assert task.leases.get().worker_id in page
+
+
+@pytest.mark.parametrize("status", ["queued", "running", "waiting", "uncertain", "returned", "lost"])
+def test_a_task_in_every_status_has_a_page(reader: Client, make_task: MakeTask, status: str) -> None:
+    assert f">{status}</span>" in page_of(reader, make_task(status, ""))
+
+
+def test_hostile_values_are_shown_and_not_run(reader: Client, make_task: MakeTask) -> None:
+    evil = "<script>alert(1)</script>"
+    task = make_task(
+        variables={evil: {"type": evil, "value": evil + "x" * 300}, "j": {"type": "Json", "value": f'["{evil}"]'}},
+        result={"variables": {"out": {"type": "String", "value": '"><svg onload=alert(2)>'}}},
+        business_key=evil,
+        activity_id='"><script>',
+    )
+    page = page_of(reader, task)
+    assert "<script>alert" not in page
+    assert "<svg onload" not in page
+
+
+def test_a_long_value_is_folded_and_whole(reader: Client, make_task: MakeTask) -> None:
+    text = "begin " + "woord " * 200 + "einde"
+    page = page_of(reader, make_task(variables={"brief": {"type": "String", "value": text}}))
+    assert "<details" in page
+    assert text in page
+
+
+def test_files_and_nothing_are_named(reader: Client, make_task: MakeTask) -> None:
+    file = {"type": "File", "value": None, "valueInfo": {"filename": "plan.pdf", "mimetype": "application/pdf"}}
+    page = page_of(reader, make_task(variables={"plan": file, "leeg": {"type": "Null", "value": None}}))
+    assert "plan.pdf (application/pdf)" in page
+    assert "empty (null)" in page
+
+
+def test_a_task_that_does_not_exist_is_a_page_with_a_way_out(reader: Client) -> None:
+    for number in ("404", "99999999999999999999999999"):
+        answer = reader.get(f"/tasks/{number}/")
+        assert answer.status_code == 404
+        assert "This page does not exist" in answer.content.decode()
+
+
+class Definitions(BaseHTTPRequestHandler):
+    """An engine that answers one definition, or refuses it as Operaton does."""
+
+    asked = 0
+    allowed = True
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        if type(self).allowed:
+            self._answer(200, b'{"id": "permit:1:abc", "bpmn20Xml": %s}' % _json(BPMN))
+            return
+        missing = b'[{"permissionName": "READ", "resourceName": "Process Definition", "resourceId": "permit"}]'
+        self._answer(403, b'{"type": "AuthorizationException", "message": "no", "missingAuthorizations": %s}' % missing)
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the output of the tests clean."""
+
+
+def _json(text: str) -> bytes:
+    import json
+
+    return json.dumps(text).encode()
+
+
+@pytest.fixture
+def definitions(main_engine: Engine) -> Iterator[type[Definitions]]:
+    Definitions.asked, Definitions.allowed = 0, True
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Definitions)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    main_engine.address = f"http://127.0.0.1:{server.server_port}/engine-rest/"
+    main_engine.save()
+    yield Definitions
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_the_model_is_asked_once_and_comes_as_text(
+    reader: Client, definitions: type[Definitions], make_task: MakeTask
+) -> None:
+    task = make_task(process_definition_id="permit:1:once")
+    part = reader.get(f"/tasks/{task.pk}/diagram/").content.decode()
+    assert "&lt;definitions&gt;" in part
+    assert "<script>" not in part
+    saved = reader.get(f"/tasks/{task.pk}/model.xml")
+    assert saved.content.decode() == BPMN
+    assert saved["Content-Disposition"] == 'attachment; filename="permit.bpmn"'
+    assert definitions.asked == 1
+
+
+def test_a_missing_right_is_named_instead_of_a_diagram(
+    reader: Client, definitions: type[Definitions], make_task: MakeTask
+) -> None:
+    definitions.allowed = False
+    task = make_task(process_definition_id="permit:1:hidden")
+    part = reader.get(f"/tasks/{task.pk}/diagram/").content.decode()
+    assert "Grant READ on Process Definition permit" in part
+    assert reader.get(f"/tasks/{task.pk}/model.xml").status_code == 403
+
+
+def test_an_engine_that_is_down_breaks_no_page(reader: Client, make_task: MakeTask) -> None:
+    task = make_task(process_definition_id="permit:1:down")
+    assert page_of(reader, task)
+    part = reader.get(f"/tasks/{task.pk}/diagram/").content.decode()
+    assert "gave no diagram" in part
+    assert "Ask again" in part
+    assert reader.get(f"/tasks/{task.pk}/model.xml").status_code == 502
