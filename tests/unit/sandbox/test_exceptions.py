@@ -16,7 +16,9 @@ ENGINES = Path(__file__).resolve().parents[2] / "engines"
 
 def test_every_exception_names_a_case_of_the_contract() -> None:
     cases = {
-        name for path in ENGINES.glob("test_*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)
+        name
+        for path in ENGINES.glob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
     }
     assert set(NOT_IN_SANDBOX) - cases == set()
 
