@@ -10,9 +10,11 @@ import pytest
 from stage.maven import JavaMissing, engine_jar
 from stage.operaton import PRODUCTS, Engine
 from stage.processes import PartFailed
+from stage.sandbox import PRODUCT as SANDBOX
+from stage.sandbox import Sandbox
 
 GATE = "operaton"
-"""The product that must be there; the others run with --all, where they can be built."""
+"""The product that must be there, beside the sandbox; the others run with --all, where they can be built."""
 
 ON_POSTGRESQL = "operaton-on-postgresql"
 """The gate's product with another database: H2 in memory hides some of what PostgreSQL refuses."""
@@ -33,12 +35,21 @@ def why_not(product: str) -> str:
 def chosen(*, everything: bool) -> list[str]:
     """The products of this run."""
     if not everything:
-        return [GATE]
-    return [GATE, ON_POSTGRESQL, *(product for product in PRODUCTS if product != GATE and not why_not(product))]
+        return [SANDBOX, GATE]
+    return [
+        SANDBOX,
+        GATE,
+        ON_POSTGRESQL,
+        *(product for product in PRODUCTS if product != GATE and not why_not(product)),
+    ]
 
 
-def started(product: str, *, authentication: bool, properties: Mapping[str, str] | None = None) -> Engine:
-    """A running engine; without Java the case is skipped."""
+def started(product: str, *, authentication: bool, properties: Mapping[str, str] | None = None) -> Engine | Sandbox:
+    """A running engine; without Java the case is skipped. The sandbox has no ``properties``."""
+    if product == SANDBOX:
+        sandbox = Sandbox(authentication=authentication)
+        sandbox.start()
+        return sandbox
     build = GATE if product == ON_POSTGRESQL else product
     engine = Engine(build, authentication=authentication, properties=properties)
     try:

@@ -1,0 +1,1 @@
+"""A small BPMN engine for laptops and tests: SpiffWorkflow behind the Camunda 7 REST API."""
