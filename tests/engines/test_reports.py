@@ -158,7 +158,7 @@ def test_a_completion_whose_answer_never_came_has_happened_and_is_not_found_afte
     assert scene.state(task.process_instance_id) == "COMPLETED"
 
 
-def _complete_together(scene: Scene, both: Sequence[ExternalTask], **variables: object) -> list[ExternalTask]:
+def _complete_together(scene: Scene, both: Sequence[ExternalTask], **variables: str) -> list[ExternalTask]:
     """Complete two tasks at once, with slow steps behind both; answers those that met a conflict."""
     for activity in ("slow-left", "slow-right"):
         scene.fault(activity, delay=timedelta(milliseconds=700))
@@ -167,7 +167,7 @@ def _complete_together(scene: Scene, both: Sequence[ExternalTask], **variables: 
     def complete(task: ExternalTask) -> EngineConflict | None:
         together.wait()
         try:
-            scene.complete(task, **variables)
+            scene.complete(task, None, **variables)
         except EngineConflict as error:
             return error
         return None
