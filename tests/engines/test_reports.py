@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from threading import Barrier
@@ -157,9 +158,8 @@ def test_a_completion_whose_answer_never_came_has_happened_and_is_not_found_afte
     assert scene.state(task.process_instance_id) == "COMPLETED"
 
 
-def test_of_two_completions_that_meet_at_a_join_one_conflicts_and_may_be_repeated(scene: Scene) -> None:
-    instance = scene.start("join")
-    both = scene.fetch()
+def _complete_together(scene: Scene, both: Sequence[ExternalTask], **variables: str) -> list[ExternalTask]:
+    """Complete two tasks at once, with slow steps behind both; answers those that met a conflict."""
     for activity in ("slow-left", "slow-right"):
         scene.fault(activity, delay=timedelta(milliseconds=700))
     together = Barrier(2)
@@ -167,15 +167,29 @@ def test_of_two_completions_that_meet_at_a_join_one_conflicts_and_may_be_repeate
     def complete(task: ExternalTask) -> EngineConflict | None:
         together.wait()
         try:
-            scene.complete(task)
+            scene.complete(task, None, **variables)
         except EngineConflict as error:
             return error
         return None
 
     running = [scene.in_background(partial(complete, task)) for task in both]
     ends = [run.result(timeout=30) for run in running]
-    conflicts = [task for task, error in zip(both, ends, strict=True) if error]
+    return [task for task, error in zip(both, ends, strict=True) if error]
+
+
+def test_of_two_completions_that_meet_at_a_join_one_conflicts_and_may_be_repeated(scene: Scene) -> None:
+    instance = scene.start("join")
+    conflicts = _complete_together(scene, scene.fetch())
     assert len(conflicts) == 1
     assert scene.waits_at(instance) == []
     scene.complete(conflicts[0])
     assert scene.waits_at(instance) == ["joined"]
+
+
+def test_of_two_branches_that_write_one_variable_one_conflicts_and_may_be_repeated(scene: Scene) -> None:
+    instance = scene.start("branches", shared="before")
+    conflicts = _complete_together(scene, scene.fetch(), shared="after")
+    assert len(conflicts) == 1
+    assert len(scene.waits_at(instance)) == 1
+    scene.complete(conflicts[0], shared="after")
+    assert sorted(scene.waits_at(instance)) == ["left-done", "right-done"]
