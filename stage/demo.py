@@ -11,6 +11,7 @@ import argparse
 import fcntl
 import json
 import secrets
+import shlex
 import shutil
 import sys
 import time
@@ -134,6 +135,9 @@ def interactive(options: argparse.Namespace) -> int:
         _make_administrator(topology, kept.administrator)
         print(f"\n  BPTL    {topology.web_url}   {ADMINISTRATOR} / {kept.administrator}")
         print(f"  engine  {topology.engine.url}   demo / demo   ({options.engine})")
+        print(
+            f"  command {_write_command(topology, options.home / 'bptl')} tasks list   (and every other verb of bptl)"
+        )
         print(f"  logs    {logs}\n\nA new case every {SECONDS_BETWEEN_CASES:g} s; Ctrl-C ends the demo.\n", flush=True)
         number = _last_case(topology)
         while True:
@@ -152,6 +156,15 @@ def _prepare(topology: Topology) -> None:
     topology.start(unit_of_topic=sample.UNIT_OF_TOPIC)
     _say(f"deploying {sample.MODEL.name} as the engine's administrator")
     topology.engine.rest.deploy(sample.MODEL)
+
+
+def _write_command(topology: Topology, path: Path) -> Path:
+    """A ``bptl`` that talks to this demo; for its owner only, because it holds the secrets."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o700)
+    settings = [f"export {name}={shlex.quote(value)}" for name, value in topology.environment.items()]
+    path.write_text("\n".join(["#!/bin/sh", *settings, f'exec {shlex.quote(sys.executable)} -m bptl "$@"', ""]))
+    return path
 
 
 def _start_case(topology: Topology, number: int, variables: Mapping[str, Any]) -> None:

@@ -90,6 +90,8 @@ def watched(home: Path, bare: dict[str, str], log: Path) -> list[int]:
     part.start()
     try:
         part.wait_until(lambda: len(CASE.findall(log.read_text())) >= 2, seconds=120)
+        listed = subprocess.run([home / "bptl", "engines", "list"], check=True, capture_output=True, text=True, env={})
+        assert "sandbox" in listed.stdout, "the command that the demo leaves behind talks to it"
     finally:
         part.stop(grace=120)
     assert part.exit_code == 128 + signal.SIGINT, log.read_text()
