@@ -53,6 +53,13 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """A run that ended without an outcome: an effect may have happened and only a person can say."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """One ended run: its task, its lease, its ending."""
 
@@ -109,4 +116,31 @@ def store(process_id: uuid.UUID, endings: Sequence[Ended]) -> set[uuid.UUID]:
     for ended in endings:
         if ended.lease_id not in taken:
             log.warning("outcome.refused", task_id=ended.task_id, lease=str(ended.lease_id))
+    return taken
+
+
+_DOUBTFUL = MOVES[Move.DOUBT]
+
+_DOUBT = f"""
+WITH moved AS (
+    UPDATE tasks_task t SET status = '{_DOUBTFUL.target}', reporter_id = NULL, parked = false, report_tries = 0,
+        report_error = %s, next_report_at = now(), changed_at = now()
+    WHERE t.id = %s AND t.lease_id = %s AND t.status = '{_DOUBTFUL.statuses[0]}'
+    RETURNING t.id, t.lease_id
+), marked AS (
+    UPDATE tasks_lease l SET performed_at = now(), error = %s::jsonb FROM moved WHERE l.id = moved.lease_id
+)
+INSERT INTO tasks_event (task_id, lease_id, name, actor, detail)
+SELECT id, lease_id, 'task.uncertain', '', %s::jsonb FROM moved
+RETURNING task_id
+"""
+
+
+def doubt(task_id: int, lease_id: uuid.UUID, reason: str) -> bool:
+    """Commit that a run left an effect open: the task is parked at the engine and a person decides. False when the
+    lease has ended meanwhile."""
+    text = storable({"message": reason})
+    taken = bool(sql.query(_DOUBT, [reason, task_id, lease_id, text, text]))
+    if not taken:
+        log.warning("outcome.refused", task_id=task_id, lease=str(lease_id))
     return taken

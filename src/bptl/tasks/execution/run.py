@@ -20,10 +20,10 @@ from bptl.engines.variables import (
 from bptl.lib.log import get_logger
 from bptl.tasks.execution.claim import Claim
 from bptl.tasks.execution.faults import details_of, message_of, shortened
-from bptl.tasks.execution.outcomes import Ending
+from bptl.tasks.execution.outcomes import Doubt, Ending
 from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.tasks.retries import NO_RETRY, Plan, Retry, next_retry, plan_of
-from bptl.work_units.contract import BusinessError, LeaseEnded, NeverAgain, TaskFacts, TryAgain, WorkUnit
+from bptl.work_units.contract import BusinessError, LeaseEnded, NeverAgain, TaskFacts, TryAgain, Uncertain, WorkUnit
 from bptl.work_units.registry import UnknownUnit, load
 
 log = get_logger(__name__)
@@ -75,8 +75,10 @@ def assign(claim: Claim, mappings: MappingOf[int, Mapping]) -> Assignment:
     return Assignment(claim, mapping.engine.name, engines.client(mapping.engine), unit, mapping)
 
 
-def run(assignment: Assignment, cancellation: Cancellation) -> Ending | None:
+def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | None:
     """Run the unit to its end. None when the lease ended meanwhile: there is nothing to report any more.
+
+    Doubt when an effect was left open that nobody can be asked about.
 
     Never raises for a fault of the unit, its variables or its services; the ending says it.
     """
@@ -93,7 +95,7 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | None:
         tenant_id=claim.tenant_id,
         attempt=claim.attempt,
     )
-    work = RunningWork(facts, cancellation=cancellation, engine=assignment.engine)
+    work = RunningWork(facts, lease_id=claim.lease_id, cancellation=cancellation, engine=assignment.engine)
     try:
         values = decode_all(
             {name: Variable.from_json(data) for name, data in claim.variables.items()},
@@ -105,6 +107,8 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | None:
         return Ending.completed(_wire(answer))
     except LeaseEnded:
         return None
+    except Uncertain as error:
+        return Doubt(shortened(str(error)))
     except BusinessError as error:
         return _thrown(assignment, error)
     except TryAgain as error:

@@ -203,8 +203,8 @@ WITH incoming AS (
         {_case("report_tries", keep="t.report_tries", otherwise="0")},
         {_case("report_error", keep="t.report_error", otherwise="''")},
         {_case("by_hand", keep="t.by_hand", otherwise="false")},
-        next_report_at = CASE WHEN s.decided = '{Status.PERFORMED}' THEN now() END,
-        report_refusals = 0, reporter_id = NULL, parked = false, assumed = false, look_at = NULL,
+        next_report_at = CASE WHEN s.decided IN ('{Status.PERFORMED}', '{Status.UNCERTAIN}') THEN now() END,
+        report_refusals = 0, reporter_id = NULL, parked = false, assumed = false, look_at = NULL, offer_due = false,
         lease_id = s.lease_id, last_lease_id = s.lease_id, attempts = t.attempts + 1, changed_at = now()
     FROM seen s
     WHERE t.id = s.id AND t.lease_id IS NOT DISTINCT FROM s.replaces AND t.lease_id IS NOT DISTINCT FROM s.old_lease
@@ -215,9 +215,9 @@ WITH incoming AS (
     RETURNING l.id
 ), added AS (
     INSERT INTO tasks_task (engine_id, external_id, {_COLUMNS}, status, outcome, lease_id, last_lease_id,
-        attempts, by_hand, report_tries, report_refusals, report_error, parked, assumed)
+        attempts, by_hand, report_tries, report_refusals, report_error, parked, assumed, offer_due)
     SELECT %s, i.external_id, {_COLUMNS}, '{Status.QUEUED}', '', i.lease_id, i.lease_id,
-        1, false, 0, 0, '', false, false
+        1, false, 0, 0, '', false, false, false
     FROM incoming i WHERE NOT EXISTS (SELECT 1 FROM seen s WHERE s.external_id = i.external_id)
     ON CONFLICT (engine_id, external_id) DO NOTHING
     RETURNING id, external_id, lease_id, attempts
