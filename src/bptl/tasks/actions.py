@@ -37,7 +37,9 @@ def retry(task_id: int, *, actor: str, reason: str) -> None:
     task = Task.objects.select_related("engine").get(id=task_id)
     if (task.status, task.outcome) != (Status.DELIVERED, Outcome.FAILED):
         raise ActionRefused(task_id, f"only a failed task is tried again, this one is {_where(task)}")
-    _note(task, "task.retried", actor=actor, reason=reason)
+    with transaction.atomic():
+        Task.objects.filter(id=task_id).update(crashes=0)
+        _note(task, "task.retried", actor=actor, reason=reason)
     try:
         _offer(task, _engine(task))
     except EngineError as error:

@@ -158,6 +158,11 @@ class Task(models.Model):
     lease_id = models.UUIDField(_("live lease"), null=True)
     last_lease_id = models.UUIDField(_("last lease"))
     attempts = models.PositiveIntegerField(_("leases"), default=1)
+    crashes = models.PositiveIntegerField(
+        _("crashes"),
+        default=0,
+        help_text=_("Leases whose process died while the unit ran; a person's retry clears it."),
+    )
     priority = models.BigIntegerField(_("priority"), default=0)
     variables = models.JSONField(_("variables"), default=dict)
     extension_properties = models.JSONField(_("extension properties"), default=dict)

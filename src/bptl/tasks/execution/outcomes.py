@@ -22,7 +22,7 @@ class Ending:
     """The outcome of one run with what will be reported: JSON that rows keep.
 
     completed: ``variables`` (wire form). failed: ``message``, ``details``, ``retries``, ``wait_ms``.
-    thrown: ``code``, ``message``, ``variables``.
+    thrown: ``code``, ``message``, ``variables``, ``catcher``.
     """
 
     outcome: Outcome
@@ -40,9 +40,10 @@ class Ending:
         return cls(Outcome.FAILED, {"message": message, "details": details, "retries": retry.left, "wait_ms": wait_ms})
 
     @classmethod
-    def thrown(cls, code: str, message: str, variables: Mapping[str, Any]) -> Ending:
-        """A BPMN error."""
-        return cls(Outcome.THROWN, {"code": code, "message": message, "variables": dict(variables)})
+    def thrown(cls, code: str, message: str, variables: Mapping[str, Any], *, catcher: str) -> Ending:
+        """A BPMN error; ``catcher`` says what is known of who catches it."""
+        result = {"code": code, "message": message, "variables": dict(variables), "catcher": catcher}
+        return cls(Outcome.THROWN, result)
 
     @property
     def error(self) -> dict[str, Any] | None:
