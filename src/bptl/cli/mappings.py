@@ -31,7 +31,7 @@ def list_mappings() -> None:
             mapping.unit,
             "active" if mapping.active else "paused",
             f"{mapping.lock_seconds} s",
-            f"{mapping.longest_run_seconds} s",
+            f"{mapping.longest_run.total_seconds():.0f} s",
             mapping.retry_plan or "-",
             "; ".join(problems(mapping)) or "-",
         )
@@ -40,12 +40,29 @@ def list_mappings() -> None:
     table.show(("id", "engine", "topic", "unit", "state", "lock", "longest run", "retries", "problems"), rows)
 
 
+def _codes(pairs: tuple[str, ...]) -> dict[str, str]:
+    codes = {}
+    for pair in pairs:
+        cause, equals, code = pair.partition("=")
+        if not equals or not cause.strip() or not code.strip():
+            raise click.BadParameter(
+                f"{pair!r}: write for instance 'HTTP 404=NIET_GEVONDEN'", param_hint="--error-code"
+            )
+        codes[cause.strip()] = code.strip()
+    return codes
+
+
 @mappings.command()
 @click.option("--engine", "engine_name", required=True, help="Name of the engine.")
 @click.option("--topic", required=True, help="Topic of the external task.")
 @click.option("--unit", required=True, help="Name of the work unit; see bptl units.")
 @click.option("--lock", type=click.IntRange(min=10), default=300, show_default=True, help="Seconds.")
-@click.option("--longest-run", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds.")
+@click.option(
+    "--longest-run", type=click.IntRange(min=1), help="Seconds; default CELERY_TASK_SOFT_TIME_LIMIT, else 600."
+)
+@click.option(
+    "--error-code", multiple=True, metavar="CAUSE=CODE", help="A BPMN error for HTTP 404 or a class of errors."
+)
 @click.option("--retries", default="", help="R3/PT5M or PT30S,PT5M,PT1H; default: the model's, else the unit's.")
 @click.option("--priority", type=int, default=0, show_default=True, help="Added to the engine's priority.")
 @click.option("--engine-priority/--no-engine-priority", default=True, show_default=True, help="Fetch by priority.")
@@ -62,7 +79,8 @@ def add(
     topic: str,
     unit: str,
     lock: int,
-    longest_run: int,
+    longest_run: int | None,
+    error_code: tuple[str, ...],
     retries: str,
     priority: int,
     engine_priority: bool,
@@ -93,6 +111,7 @@ def add(
             active=not paused,
             lock_seconds=lock,
             longest_run_seconds=longest_run,
+            error_codes=_codes(error_code),
             retry_plan=retries,
             priority=priority,
             use_engine_priority=engine_priority,

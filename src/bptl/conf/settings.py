@@ -168,7 +168,7 @@ CELERY_WORKER_CONCURRENCY = environment.integer(
 CELERY_TASK_SOFT_TIME_LIMIT = environment.optional_integer(
     "CELERY_TASK_SOFT_TIME_LIMIT",
     minimum=1,
-    help="Kept for old deployments; without effect on threads: a mapping's longest run ends a unit.",
+    help="Seconds that a unit may run where its mapping does not say; default 600.",
 )
 
 # -- The walk ---------------------------------------------------------------------------------------------------------

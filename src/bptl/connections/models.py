@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
@@ -12,6 +13,9 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from bptl.connections import plans, secrets
+
+LONGEST_RUN = 600
+"""Seconds that a unit may run when neither its mapping nor CELERY_TASK_SOFT_TIME_LIMIT says otherwise."""
 
 
 class Product(models.TextChoices):
@@ -124,13 +128,23 @@ class Mapping(models.Model):
         ),
     )
     longest_run_seconds = models.PositiveIntegerField(
-        _("longest run (seconds)"), default=600, validators=[MinValueValidator(1)]
+        _("longest run (seconds)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("After this the unit is cancelled; empty: CELERY_TASK_SOFT_TIME_LIMIT, else ten minutes."),
     )
     retry_plan = models.CharField(
         _("retry plan"),
         max_length=200,
         blank=True,
         help_text=_("For instance R3/PT5M or PT30S,PT5M,PT1H; empty: RETRY_CONFIG of the model, else the unit's plan."),
+    )
+    error_codes = models.JSONField(
+        _("BPMN error codes"),
+        default=dict,
+        blank=True,
+        help_text=_('What becomes a BPMN error: {"HTTP 404": "NIET_GEVONDEN", "InvalidInput": "ONGELDIG"}.'),
     )
     priority = models.IntegerField(
         _("priority"), default=0, help_text=_("Added to the priority that the engine gives.")
@@ -199,4 +213,4 @@ class Mapping(models.Model):
     @property
     def longest_run(self) -> timedelta:
         """How long the unit may run before it is cancelled."""
-        return timedelta(seconds=self.longest_run_seconds)
+        return timedelta(seconds=self.longest_run_seconds or settings.CELERY_TASK_SOFT_TIME_LIMIT or LONGEST_RUN)

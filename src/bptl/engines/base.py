@@ -287,6 +287,9 @@ class Engine(Protocol):
     ) -> Sequence[Instance]:
         """Running process instances that match."""
 
+    def caller(self, process_instance_id: str) -> Instance | None:
+        """The instance whose call activity started this one; None for one that was not called."""
+
     def start(
         self,
         *,

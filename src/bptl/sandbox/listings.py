@@ -168,6 +168,7 @@ LISTINGS: Mapping[str, Listing] = {
             "processDefinitionKeyIn": "processDefinitionKey IN ?",
             "businessKeyLike": "businessKey LIKE ?",
             "rootProcessInstances": "superProcessInstance IS NULL",
+            "subProcessInstance": "id = (SELECT superProcessInstance FROM instance_view WHERE id = ?)",
             "tenantIdIn": "tenantId IN ?",
             "withoutTenantId": "tenantId IS NULL",
         },

@@ -13,9 +13,9 @@ from bptl.connections import engines
 from bptl.engines.base import Engine, EngineError, LockRefused
 from bptl.engines.variables import encode_all
 from bptl.lib.json import storable
-from bptl.tasks import leases, sql
+from bptl.tasks import effects, leases, sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Outcome, Status, TransitionRefused, allowed
-from bptl.tasks.models import Event, Lease, Task
+from bptl.tasks.models import Effect, Event, Lease, Task
 from bptl.tasks.wake import wake
 
 
@@ -37,7 +37,9 @@ def retry(task_id: int, *, actor: str, reason: str) -> None:
     task = Task.objects.select_related("engine").get(id=task_id)
     if (task.status, task.outcome) != (Status.DELIVERED, Outcome.FAILED):
         raise ActionRefused(task_id, f"only a failed task is tried again, this one is {_where(task)}")
-    _note(task, "task.retried", actor=actor, reason=reason)
+    with transaction.atomic():
+        Task.objects.filter(id=task_id).update(crashes=0)
+        _note(task, "task.retried", actor=actor, reason=reason)
     try:
         _offer(task, _engine(task))
     except EngineError as error:
@@ -112,6 +114,57 @@ def complete_by_hand(task_id: int, variables: Mapping[str, Any], *, actor: str, 
     wake()
 
 
+def settle_effect(effect_id: int, *, happened: bool, result: Any = None, actor: str, reason: str) -> bool:
+    """Say what became of an open effect of an uncertain task: it happened (with this JSON result), or it did not.
+
+    True when that was the last open one: the task is offered again and its next lease runs the unit, which finds the
+    ledger. Raises ActionRefused when nobody is asked (yet): the effect is not open, or its task not parked at the
+    engine.
+    """
+    effect = Effect.objects.select_related("task").get(id=effect_id)
+    task = effect.task
+    if task.status != Status.UNCERTAIN or effect.end:
+        raise ActionRefused(task.id, f"effect {effect.key!r} is not waiting for an answer, the task is {_where(task)}")
+    if not task.parked and task.lease_id is not None:
+        raise ActionRefused(task.id, "the engine does not know yet that it is parked; ask again in a moment")
+    with transaction.atomic():
+        if not effects.answer(effect_id, happened=happened, result=result, actor=actor):
+            raise ActionRefused(task.id, f"effect {effect.key!r} was answered meanwhile")
+        answer = "it happened" if happened else "it did not happen"
+        _note(task, "effect.settled", actor=actor, reason=reason, effect=effect.key, answer=answer)
+        return effects.offer_when_answered(task.id)
+
+
+_GIVE_UP = f"""
+WITH moved AS (
+    UPDATE tasks_task t SET status = '{MOVES[Move.GIVE_UP].target}', outcome = '{Outcome.FAILED}', outcome_id = %s,
+        result = %s::jsonb, lease_id = NULL, reporter_id = NULL, next_report_at = NULL, parked = false, look_at = NULL,
+        changed_at = now()
+    WHERE t.id = %s AND t.status = '{MOVES[Move.GIVE_UP].statuses[0]}' AND (t.parked OR t.lease_id IS NULL)
+    RETURNING t.id, t.last_lease_id
+)
+UPDATE tasks_lease l SET ended_at = now(), ended_as = '{LeaseEnd.DELIVERED}'
+FROM moved WHERE l.id = moved.last_lease_id AND l.ended_at IS NULL
+"""
+
+
+def give_up(task_id: int, *, actor: str, reason: str) -> None:
+    """Leave an uncertain task as the incident that it is at the engine.
+
+    Raises TransitionRefused when it is not uncertain, ActionRefused when the engine does not hold it back yet.
+    """
+    task = Task.objects.get(id=task_id)
+    if task.status == Status.UNCERTAIN and not task.parked and task.lease_id is not None:
+        raise ActionRefused(task.id, "the engine does not know yet that it is parked; ask again in a moment")
+    result = {"message": f"given up by {actor}: {reason}", "details": task.report_error, "retries": 0, "wait_ms": 0}
+    with transaction.atomic():
+        sql.query(_GIVE_UP, [uuid.uuid4(), storable(result), task_id])
+        moved = Task.objects.get(id=task_id)
+        if moved.status != Status.DELIVERED or task.status != Status.UNCERTAIN:
+            raise TransitionRefused(Move.GIVE_UP, task_id=task_id, status=task.status, outcome=task.outcome)
+        _note(moved, "task.given_up", actor=actor, reason=reason)
+
+
 def hand_back(task_id: int, *, actor: str, reason: str) -> None:
     """End our lease on a queued or running task and let the engine offer it again; a running unit is cancelled.
 
@@ -136,6 +189,7 @@ def possible(task: Task) -> tuple[str, ...]:
         "retry": state == (Status.DELIVERED, Outcome.FAILED),
         "deliver_again": task.status == Status.PERFORMED and (task.parked or task.lease_id is None),
         "complete": allowed(Move.COMPLETE_BY_HAND, *state),
+        "give_up": allowed(Move.GIVE_UP, *state) and (task.parked or task.lease_id is None),
         "hand_back": task.lease_id is not None and allowed(Move.RETURN, *state),
     }
     return tuple(name for name, yes in allowed_now.items() if yes)

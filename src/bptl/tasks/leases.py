@@ -92,6 +92,7 @@ WITH seen AS (
     UPDATE tasks_task t SET
         status = CASE WHEN t.status IN ({_HELD_STATUSES}) THEN
             CASE WHEN %s THEN '{Status.LOST}' ELSE '{_RETURN.target}' END ELSE t.status END,
+        crashes = t.crashes + CASE WHEN %s AND t.status = '{Status.RUNNING}' THEN 1 ELSE 0 END,
         lease_id = NULL, reporter_id = NULL, next_report_at = NULL, changed_at = now(),
         look_at = CASE WHEN %s AND t.status IN ({_HELD_STATUSES}) THEN NULL ELSE now() + %s END
     FROM seen WHERE t.id = seen.id AND t.lease_id = seen.lease
@@ -117,7 +118,7 @@ def end(lease_ids: Sequence[uuid.UUID], *, how: LeaseEnd, reason: str) -> int:
         return 0
     ids = [str(lease_id) for lease_id in lease_ids]
     lost = how is LeaseEnd.LOST
-    rows = sql.query(_END, [ids, lost, lost, LOOK_SOON, how, how, reason])
+    rows = sql.query(_END, [ids, lost, how is LeaseEnd.PROCESS_DEAD, lost, LOOK_SOON, how, how, reason])
     if rows:
         log.warning("leases.ended", ended_as=how, reason=reason, tasks=[row.task_id for row in rows])
     return len(rows)

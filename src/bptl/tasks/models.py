@@ -158,6 +158,11 @@ class Task(models.Model):
     lease_id = models.UUIDField(_("live lease"), null=True)
     last_lease_id = models.UUIDField(_("last lease"))
     attempts = models.PositiveIntegerField(_("leases"), default=1)
+    crashes = models.PositiveIntegerField(
+        _("crashes"),
+        default=0,
+        help_text=_("Leases whose process died while the unit ran; a person's retry clears it."),
+    )
     priority = models.BigIntegerField(_("priority"), default=0)
     variables = models.JSONField(_("variables"), default=dict)
     extension_properties = models.JSONField(_("extension properties"), default=dict)
@@ -187,6 +192,9 @@ class Task(models.Model):
         _("assumed"), default=False, help_text=_("Delivered as far as we know: the engine no longer knew the task.")
     )
     look_at = models.DateTimeField(_("ask the engine at"), null=True)
+    offer_due = models.BooleanField(
+        _("to be offered again"), default=False, help_text=_("Settled: the engine still has to get its retries back.")
+    )
 
     class Meta:
         verbose_name = _("task")
@@ -275,6 +283,50 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class Effect(models.Model):
+    """An intent to change something outside, and how it ended. One row per task, key and lease (design, rule 3)."""
+
+    class End(models.TextChoices):
+        """What is known of it."""
+
+        HAPPENED = "happened", _("happened")
+        DID_NOT_HAPPEN = "did_not_happen", _("did not happen")
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="effects")
+    key = models.CharField(_("effect"), max_length=300)
+    lease_id = models.UUIDField(_("lease"))
+    arguments = models.JSONField(_("arguments"), default=dict)
+    intended_at = models.DateTimeField(_("intended at"), db_default=Now())
+    gives_up_at = models.DateTimeField(_("its call has given up at"))
+    settles_at = models.DateTimeField(_("the service has acted at"))
+    end = models.CharField(_("end"), max_length=14, choices=End.choices, blank=True, default="")
+    ended_at = models.DateTimeField(_("known since"), null=True)
+    known_by = models.CharField(
+        _("known by"), max_length=200, blank=True, default="", help_text=_("answer, reconciled, or a person's name.")
+    )
+    result = models.JSONField(_("result"), null=True)
+    error = models.TextField(_("last error"), blank=True, default="")
+
+    class Meta:
+        verbose_name = _("effect")
+        verbose_name_plural = _("effects")
+        constraints = [
+            models.UniqueConstraint(name="effect_one_per_lease", fields=["task", "key", "lease_id"]),
+            models.CheckConstraint(
+                name="effect_ended_says_how",
+                condition=Q(end="", ended_at=None) | (~Q(end="") & Q(ended_at__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="effect_result_only_when_happened", condition=Q(result__isnull=True) | Q(end="happened")
+            ),
+            models.CheckConstraint(name="effect_settles_last", condition=Q(settles_at__gte=F("gives_up_at"))),
+        ]
+        indexes = [models.Index(name="effect_open", fields=["task"], condition=Q(end=""))]
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class Event(models.Model):

@@ -61,7 +61,7 @@ class MappingAdmin(MappingModelAdmin):
     actions = ("activate", "deactivate")
     fieldsets = (
         (None, {"fields": ("engine", "topic", "unit", "active", "problem_list")}),
-        (_("Work"), {"fields": ("lock_seconds", "longest_run_seconds", "retry_plan", "priority")}),
+        (_("Work"), {"fields": ("lock_seconds", "longest_run_seconds", "retry_plan", "error_codes", "priority")}),
         (_("Order of fetching"), {"fields": ("use_engine_priority", "oldest_first")}),
         (
             _("Filters"),

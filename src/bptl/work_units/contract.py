@@ -6,11 +6,15 @@ report or the database.
 
     WorkError
     ├── TryAgain       transient: the retry plan decides when, unless ``delay`` says so
+    │   └── DidNotHappen    an effect that certainly did not happen (never sent, rolled back, too late)
     ├── NeverAgain     permanent: an incident at once
+    │   ├── Refused         an effect that was refused cleanly (a 4xx): it did not happen and will not by repeating
+    │   ├── EffectChanged   an effect that has happened is wanted again with other arguments
     │   ├── InvalidInput    the process variables do not fit; lists every bad field
     │   ├── InvalidOutput   the unit answered something it does not declare
     │   └── ProcessNotFound the engine knows no such process definition or instance
     ├── BusinessError  a BPMN error for the model: code, message, variables
+    ├── Uncertain      an effect may have happened and nobody can be asked: a person decides
     └── LeaseEnded     our right to this task ended: stop, nothing that follows will be reported
 
 Any other exception is unexpected: it is retried by the plan and then becomes an incident.
@@ -52,6 +56,33 @@ class NeverAgain(WorkError):
     """Repeating will not help: the model, the data or the configuration must change first."""
 
 
+class DidNotHappen(TryAgain):
+    """Raised inside an effect: it certainly did not happen (never sent, rolled back), so it may be tried again."""
+
+
+class Refused(NeverAgain):
+    """Raised inside an effect: refused cleanly, as by a 4xx. It did not happen and will not by repeating."""
+
+
+class EffectChanged(NeverAgain):
+    """The effect ``key`` has, or may have, happened with other arguments; ``differences`` holds both values of each."""
+
+    def __init__(self, key: str, differences: Mapping[str, tuple[Any, Any]]) -> None:
+        self.key = key
+        self.differences = dict(differences)
+        changes = "; ".join(f"{name}: then {then!r}, now {now!r}" for name, (then, now) in differences.items())
+        super().__init__(
+            f"effect {key!r} was recorded with other arguments ({changes}); it is not repeated: complete the task by "
+            "hand, or give the variables back their values"
+        )
+
+
+def changed(key: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> EffectChanged:
+    """The error that names every argument that differs."""
+    names = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+    return EffectChanged(key, {name: (then.get(name), now.get(name)) for name in names})
+
+
 class InvalidInput(NeverAgain):
     """The process variables do not fit the unit's inputs; ``faults`` names every bad field."""
 
@@ -89,6 +120,15 @@ class BusinessError(WorkError):
         self.message = message
         self.variables = dict(variables or {})
         super().__init__(f"{code}: {message}" if message else code)
+
+
+class Uncertain(WorkError):
+    """The effect ``key`` may have happened and nobody can be asked: the task waits for a person."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        self.key = key
+        self.reason = reason
+        super().__init__(f"effect {key!r} may have happened: {reason}")
 
 
 class LeaseEnded(WorkError):
@@ -148,6 +188,28 @@ class Processes(Protocol):
         """Set variables of an instance, the task's own when none is named."""
 
 
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What ``reconcile`` answers when the service says that the effect happened; ``result`` is JSON."""
+
+    result: Any = None
+
+
+class Sending(Protocol):
+    """What an effect is given. ``idempotency_key`` is the same for every try of one effect of one task."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """For services that recognise a repeated request."""
+
+    def check(self) -> None:
+        """Call this immediately before sending: raises, as *did not happen*, when it is too late or the lease ended."""
+
+
+Effect = Callable[[Sending], Any]
+Reconcile = Callable[[], Happened | None]
+
+
 class Work(Protocol):
     """What a running unit is given."""
 
@@ -169,6 +231,25 @@ class Work(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait ``seconds``, but raise LeaseEnded as soon as the work is cancelled."""
+
+    def once(
+        self,
+        key: str,
+        effect: Effect,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        reconcile: Reconcile | None = None,
+        idempotent: bool = False,
+        gives_up_after: timedelta = timedelta(seconds=30),
+        settles_after: timedelta = timedelta(seconds=2),
+    ) -> Any:
+        """Do ``effect`` once per task and answer its JSON result; a recorded result is answered without doing it again.
+
+        ``arguments`` (JSON) say what it is done with: the same key with others raises EffectChanged. An effect of an
+        earlier attempt whose end is unknown is asked for by ``reconcile`` (Happened, or None: it did not happen), or
+        repeated when the service recognises ``idempotency_key`` (``idempotent``); else Uncertain is raised. The call
+        has given up ``gives_up_after`` its intent; the service has acted ``settles_after`` that.
+        """
 
 
 UnitFunction = Callable[..., Outputs | None]

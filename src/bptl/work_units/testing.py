@@ -22,14 +22,28 @@ the answer is checked exactly as in a running BPTL. To see what a unit did befor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import structlog
 from structlog.testing import LogCapture
 
-from bptl.work_units.contract import LeaseEnded, ProcessNotFound, TaskFacts, WorkUnit, unit_of
+from bptl.lib.json import plain
+from bptl.work_units.contract import (
+    DidNotHappen,
+    Effect,
+    LeaseEnded,
+    ProcessNotFound,
+    Reconcile,
+    Refused,
+    TaskFacts,
+    Uncertain,
+    WorkUnit,
+    changed,
+    unit_of,
+)
 
 OWN_INSTANCE = "own-process-instance"
 
@@ -142,6 +156,19 @@ class FakeProcesses:
             raise LeaseEnded("the work was cancelled")
 
 
+@dataclass(frozen=True, slots=True)
+class FakeSending:
+    """What an effect under test is given."""
+
+    idempotency_key: str
+    work: FakeWork
+
+    def check(self) -> None:
+        """Raise LeaseEnded once the work is cancelled."""
+        if self.work.cancelled:
+            raise LeaseEnded("the work was cancelled")
+
+
 class FakeWork:
     """The ``work`` of a unit under test. ``sleep`` does not wait: it moves ``slept`` (seconds) on.
 
@@ -156,7 +183,12 @@ class FakeWork:
         processes: FakeProcesses | None = None,
         cancelled: bool = False,
         cancel_after: float | None = None,
+        effects: Mapping[str, Any] | None = None,
+        open_effects: Collection[str] = (),
     ) -> None:
+        self.effects: dict[str, Any] = dict(effects or {})
+        self.open_effects = set(open_effects)
+        self._arguments: dict[str, Any] = {}
         self.task = task or task_facts()
         self.processes = processes or FakeProcesses()
         self.slept = 0.0
@@ -179,6 +211,46 @@ class FakeWork:
         """End the lease: from now on ``sleep`` and every call of ``processes`` raise LeaseEnded."""
         self._cancelled = True
         self.processes.cancelled = True
+
+    def once(
+        self,
+        key: str,
+        effect: Effect,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        reconcile: Reconcile | None = None,
+        idempotent: bool = False,
+        gives_up_after: timedelta = timedelta(seconds=30),
+        settles_after: timedelta = timedelta(seconds=2),
+    ) -> Any:
+        """Do the effect unless ``effects`` has its result; ``open_effects`` are those an earlier attempt left open."""
+        if self._cancelled:
+            raise LeaseEnded("the work was cancelled")
+        given = plain(dict(arguments or {}))
+        if (then := self._arguments.get(key, given)) != given:
+            raise changed(key, then, given)
+        if key in self.effects:
+            return self.effects[key]
+        if key in self.open_effects and not idempotent:
+            if reconcile is None:
+                raise Uncertain(key, "an earlier attempt ended before it knew, and the service cannot be asked")
+            if (answer := reconcile()) is not None:
+                self.effects[key] = answer.result
+                return answer.result
+        try:
+            result = effect(FakeSending(f"{self.task.external_id}:{key}", self))
+        except (DidNotHappen, Refused, ProcessNotFound, LeaseEnded):
+            self.open_effects.discard(key)
+            raise
+        except Exception as error:
+            self._arguments[key] = given
+            self.open_effects.add(key)
+            if reconcile is None and not idempotent:
+                raise Uncertain(key, f"{type(error).__name__}: {error}") from error
+            raise
+        self._arguments[key] = given
+        self.effects[key] = plain(result)
+        return self.effects[key]
 
     def sleep(self, seconds: float) -> None:
         """Count ``seconds`` as slept, or raise LeaseEnded when the work is or becomes cancelled meanwhile."""

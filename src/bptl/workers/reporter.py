@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,7 +18,7 @@ from bptl.lib.log import get_logger
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
 from bptl.tasks.execution.claim import Claim
-from bptl.tasks.execution.outcomes import Ended, Ending, store
+from bptl.tasks.execution.outcomes import Doubt, Ended, Ending, doubt, store
 from bptl.tasks.retries import NO_RETRY
 from bptl.workers.clients import Clients
 from bptl.workers.loops import Loop
@@ -44,7 +44,7 @@ class Finished:
     """A run that has ended, with what is needed to report it."""
 
     claim: Claim
-    ending: Ending
+    ending: Ending | Doubt
 
 
 class Reporter:
@@ -122,8 +122,15 @@ class Reporter:
 
     def _store_group(self, group: list[Finished]) -> None:
         process_id = self._member.id
+        doubts = [(finished.claim, finished.ending) for finished in group if isinstance(finished.ending, Doubt)]
+        for claim, left_open in doubts:
+            if not doubt(claim.task_id, claim.lease_id, left_open.reason):
+                self._on_settled(claim.lease_id)
+        if doubts:
+            self._due_loop.wake()
+        group = [finished for finished in group if isinstance(finished.ending, Ending)]
         try:
-            taken = store(process_id, [_ended(finished) for finished in group])
+            taken = store(process_id, [ended for finished in group for ended in _ended(finished)])
         except DataError as error:
             if len(group) > 1:
                 for finished in group:
@@ -133,8 +140,8 @@ class Reporter:
             self._store_group([_unstorable(group[0], error)])
             return
         for finished in group:
-            if finished.claim.lease_id in taken:
-                self._submit(_first_report(finished))
+            if finished.claim.lease_id in taken and isinstance(finished.ending, Ending):
+                self._submit(_first_report(finished.claim, finished.ending))
             else:
                 self._on_settled(finished.claim.lease_id)
 
@@ -171,6 +178,9 @@ class Reporter:
     def _settle(self) -> float:
         if not self._settling:
             _gather(self._verdicts, self._settling)
+        for verdict in [verdict for verdict in self._settling if verdict.report.doubt]:
+            outbox.settle_doubt(verdict)
+            self._finish(verdict)
         done = [verdict for verdict in self._settling if verdict.answer in {Answer.TAKEN, Answer.ASSUMED}]
         outbox.delivered(done)
         for verdict in done:
@@ -200,9 +210,10 @@ class Reporter:
 
     def _take_due(self) -> float:
         reports = outbox.take_due(self._member.id, maximum=GROUP)
+        reports += outbox.take_doubts(self._member.id, maximum=GROUP)
         for report in reports:
             self._submit(report)
-        return 0.0 if len(reports) == GROUP else DUE_EVERY
+        return 0.0 if len(reports) >= GROUP else DUE_EVERY
 
 
 def _gather(source: queue.SimpleQueue[T], into: list[T]) -> None:
@@ -220,8 +231,9 @@ def _gather(source: queue.SimpleQueue[T], into: list[T]) -> None:
             return
 
 
-def _ended(finished: Finished) -> Ended:
-    return Ended(finished.claim.task_id, finished.claim.lease_id, finished.ending)
+def _ended(finished: Finished) -> Iterator[Ended]:
+    if isinstance(finished.ending, Ending):
+        yield Ended(finished.claim.task_id, finished.claim.lease_id, finished.ending)
 
 
 def _unstorable(finished: Finished, error: DataError) -> Finished:
@@ -229,8 +241,7 @@ def _unstorable(finished: Finished, error: DataError) -> Finished:
     return Finished(finished.claim, Ending.failed(text, text, NO_RETRY))
 
 
-def _first_report(finished: Finished) -> Report:
-    claim, ending = finished.claim, finished.ending
+def _first_report(claim: Claim, ending: Ending) -> Report:
     return Report(
         task_id=claim.task_id,
         engine_id=claim.engine_id,

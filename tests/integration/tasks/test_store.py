@@ -16,7 +16,7 @@ from tests.doubles.engine import FakeEngine
 from tests.integration.scene import Scene, completed, fresh, lease_of
 
 FAILED = Ending.failed("it broke", "Traceback", Retry(left=2, wait=timedelta(seconds=30)))
-THROWN = Ending.thrown("INCOMPLETE", "no attachments", {})
+THROWN = Ending.thrown("INCOMPLETE", "no attachments", {}, catcher="yes")
 
 
 @pytest.mark.parametrize("ending", [completed(leges=75), FAILED, THROWN], ids=lambda ending: ending.outcome)
@@ -38,7 +38,7 @@ def test_an_outcome_is_stored_and_its_first_report_has_begun_in_the_same_stateme
 def test_the_lease_remembers_the_error_of_its_attempt_without_variables(scene: Scene) -> None:
     worker = scene.process()
     claimed = scene.performed(worker, THROWN)
-    assert lease_of(claimed).error == {"code": "INCOMPLETE", "message": "no attachments"}
+    assert lease_of(claimed).error == {"code": "INCOMPLETE", "message": "no attachments", "catcher": "yes"}
 
 
 def test_the_outcome_of_a_lease_that_has_ended_is_refused(scene: Scene) -> None:

@@ -37,9 +37,9 @@ def test_ready_is_yes_with_a_migrated_database(client: Client) -> None:
 @pytest.mark.django_db
 def test_ready_is_no_while_a_migration_is_missing_and_yes_as_soon_as_it_is_there() -> None:
     health = middleware()
-    MigrationRecorder(connection).record_unapplied("connections", "0001_initial")
+    MigrationRecorder(connection).record_unapplied("connections", "0002_error_codes")
     assert asked(health, "/ready") == (503, b"no\n")
-    MigrationRecorder(connection).record_applied("connections", "0001_initial")
+    MigrationRecorder(connection).record_applied("connections", "0002_error_codes")
     assert asked(health, "/ready") == (200, b"yes\n")
 
 

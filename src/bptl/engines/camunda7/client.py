@@ -227,6 +227,12 @@ class Camunda7:
         }
         return [wire.instance(item) for item in self._rest.read("GET", "process-instance", query=query)]
 
+    def caller(self, process_instance_id: str) -> Instance | None:
+        """GET process-instance?subProcessInstance. None also for an instance that we may not read."""
+        query = {"subProcessInstance": process_instance_id, "maxResults": 1}
+        found = self._rest.read("GET", "process-instance", query=query)
+        return wire.instance(found[0]) if found else None
+
     def start(
         self,
         *,

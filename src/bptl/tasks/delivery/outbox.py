@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from bptl.lib.json import storable
 from bptl.lib.log import get_logger
-from bptl.tasks import sql
+from bptl.tasks import effects, sql
 from bptl.tasks.delivery.report import Answer, Report, Verdict
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Outcome, Status
 
@@ -206,3 +206,83 @@ def _again(process_id: uuid.UUID, verdict: Verdict, *, wait: timedelta, refused:
             refused,
         ],
     )
+
+
+_UNCERTAIN = MOVES[Move.DOUBT].target
+
+_TAKE_DOUBTS = f"""
+WITH picked AS (
+    SELECT t.id FROM tasks_task t
+    WHERE t.status = '{_UNCERTAIN}' AND NOT t.parked AND t.lease_id IS NOT NULL AND t.next_report_at <= now()
+      AND EXISTS (SELECT 1 FROM tasks_process p WHERE p.id = %s AND p.stopped_at IS NULL)
+    ORDER BY t.next_report_at LIMIT %s FOR UPDATE OF t SKIP LOCKED
+), taken AS (
+    UPDATE tasks_task t SET report_tries = t.report_tries + 1, next_report_at = now() + interval '1 minute'
+    FROM picked WHERE t.id = picked.id
+    RETURNING t.id, t.engine_id, t.external_id, t.lease_id, t.report_tries, t.report_error
+)
+SELECT taken.*, l.worker_id FROM taken JOIN tasks_lease l ON l.id = taken.lease_id
+"""
+
+
+def take_doubts(process_id: uuid.UUID, *, maximum: int = 64) -> list[Report]:
+    """Uncertain tasks that the engine must hear of as incidents, so that nobody fetches them; any process may do it."""
+    rows = sql.query(_TAKE_DOUBTS, [process_id, maximum])
+    return [
+        Report(
+            task_id=row.id,
+            engine_id=row.engine_id,
+            external_id=row.external_id,
+            lease_id=row.lease_id,
+            worker_id=row.worker_id,
+            outcome_id=row.lease_id,
+            outcome=Outcome.FAILED,
+            result={
+                "message": f"uncertain, a person must decide: {row.report_error}",
+                "details": "An effect may have happened and nobody can be asked. See the task's effects in BPTL.",
+                "retries": 0,
+                "wait_ms": 0,
+            },
+            tries=row.report_tries,
+            refusals=0,
+            by_author=False,
+            doubt=True,
+        )
+        for row in rows
+    ]
+
+
+_DOUBT_PARKED = f"""
+UPDATE tasks_task SET parked = true, next_report_at = NULL, changed_at = now()
+WHERE id = %s AND status = '{_UNCERTAIN}' AND lease_id = %s
+"""
+
+_DOUBT_LEASE_ENDED = f"""
+WITH moved AS (
+    UPDATE tasks_task t SET lease_id = NULL, next_report_at = NULL, changed_at = now()
+    WHERE t.id = %s AND t.status = '{_UNCERTAIN}' AND t.lease_id = %s
+    RETURNING t.id
+)
+UPDATE tasks_lease l SET ended_at = now(), ended_as = '{LeaseEnd.REFUSED}'
+FROM moved WHERE l.task_id = moved.id AND l.ended_at IS NULL
+"""
+
+_DOUBT_LATER = f"""
+UPDATE tasks_task SET next_report_at = now() + %s WHERE id = %s AND status = '{_UNCERTAIN}' AND lease_id = %s
+"""
+
+
+def settle_doubt(verdict: Verdict) -> None:
+    """Note what the engine said to the parking of an uncertain task. Gone there or not, a person is asked."""
+    report = verdict.report
+    match verdict.answer:
+        case Answer.TAKEN | Answer.ASSUMED | Answer.LOST:
+            sql.query(_DOUBT_PARKED, [report.task_id, report.lease_id])
+            effects.offer_when_answered(report.task_id, answered=False)
+        case Answer.LEASE_ENDED:
+            sql.query(_DOUBT_LEASE_ENDED, [report.task_id, report.lease_id])
+            effects.offer_when_answered(report.task_id, answered=False)
+        case _:
+            wait = verdict.wait or LATER_WAITS[min(report.tries, len(LATER_WAITS)) - 1]
+            sql.query(_DOUBT_LATER, [wait, report.task_id, report.lease_id])
+            log.warning("task.not_parked", task_id=report.task_id, reason=verdict.reason)

@@ -46,6 +46,8 @@ class Report:
     tries: int
     refusals: int
     by_author: bool
+    doubt: bool = False
+    """It is no outcome: it parks an uncertain task."""
 
 
 class Answer(StrEnum):

@@ -26,10 +26,12 @@ class Claim:
     topic: str
     mapping_id: int | None
     attempt: int
+    crashes: int
     variables: Mapping[str, Mapping[str, Any]]
     extension_properties: Mapping[str, str]
     engine_retries: int | None
     process_instance_id: str
+    process_definition_id: str
     process_definition_key: str
     execution_id: str
     activity_id: str
@@ -60,8 +62,9 @@ WITH picked AS (
     RETURNING l.*
 )
 SELECT s.id AS task_id, s.lease_id, h.worker_id, s.engine_id, s.external_id, s.topic, s.mapping_id,
-    s.attempts AS attempt, s.variables, s.extension_properties, s.engine_retries, s.process_instance_id,
-    s.process_definition_key, s.execution_id, s.activity_id, s.business_key, s.tenant_id, h.lock_ms,
+    s.attempts AS attempt, s.crashes, s.variables, s.extension_properties, s.engine_retries, s.process_instance_id,
+    s.process_definition_id, s.process_definition_key, s.execution_id, s.activity_id, s.business_key, s.tenant_id,
+    h.lock_ms,
     (extract(epoch FROM h.locked_until - now()) * 1000)::float8 AS locked_ms
 FROM started s JOIN held h ON h.id = s.lease_id
 ORDER BY s.priority DESC, s.id

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from bptl.lib.json import storable
+from bptl.lib.json import storable, storable_text
 from bptl.lib.log import get_logger
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import MOVES, Move, Outcome
@@ -22,7 +22,7 @@ class Ending:
     """The outcome of one run with what will be reported: JSON that rows keep.
 
     completed: ``variables`` (wire form). failed: ``message``, ``details``, ``retries``, ``wait_ms``.
-    thrown: ``code``, ``message``, ``variables``.
+    thrown: ``code``, ``message``, ``variables``, ``catcher``.
     """
 
     outcome: Outcome
@@ -40,9 +40,10 @@ class Ending:
         return cls(Outcome.FAILED, {"message": message, "details": details, "retries": retry.left, "wait_ms": wait_ms})
 
     @classmethod
-    def thrown(cls, code: str, message: str, variables: Mapping[str, Any]) -> Ending:
-        """A BPMN error."""
-        return cls(Outcome.THROWN, {"code": code, "message": message, "variables": dict(variables)})
+    def thrown(cls, code: str, message: str, variables: Mapping[str, Any], *, catcher: str) -> Ending:
+        """A BPMN error; ``catcher`` says what is known of who catches it."""
+        result = {"code": code, "message": message, "variables": dict(variables), "catcher": catcher}
+        return cls(Outcome.THROWN, result)
 
     @property
     def error(self) -> dict[str, Any] | None:
@@ -50,6 +51,13 @@ class Ending:
         if self.outcome is Outcome.COMPLETED:
             return None
         return {key: value for key, value in self.result.items() if key != "variables"}
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A run that ended without an outcome: an effect may have happened and only a person can say."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +117,32 @@ def store(process_id: uuid.UUID, endings: Sequence[Ended]) -> set[uuid.UUID]:
     for ended in endings:
         if ended.lease_id not in taken:
             log.warning("outcome.refused", task_id=ended.task_id, lease=str(ended.lease_id))
+    return taken
+
+
+_DOUBTFUL = MOVES[Move.DOUBT]
+
+_DOUBT = f"""
+WITH moved AS (
+    UPDATE tasks_task t SET status = '{_DOUBTFUL.target}', reporter_id = NULL, parked = false, report_tries = 0,
+        report_error = %s, next_report_at = now(), changed_at = now()
+    WHERE t.id = %s AND t.lease_id = %s AND t.status = '{_DOUBTFUL.statuses[0]}'
+    RETURNING t.id, t.lease_id
+), marked AS (
+    UPDATE tasks_lease l SET performed_at = now(), error = %s::jsonb FROM moved WHERE l.id = moved.lease_id
+)
+INSERT INTO tasks_event (task_id, lease_id, name, actor, detail)
+SELECT id, lease_id, 'task.uncertain', '', %s::jsonb FROM moved
+RETURNING task_id
+"""
+
+
+def doubt(task_id: int, lease_id: uuid.UUID, reason: str) -> bool:
+    """Commit that a run left an effect open: the task is parked at the engine and a person decides. False when the
+    lease has ended meanwhile."""
+    reason = storable_text(reason)
+    text = storable({"message": reason})
+    taken = bool(sql.query(_DOUBT, [reason, task_id, lease_id, text, text]))
+    if not taken:
+        log.warning("outcome.refused", task_id=task_id, lease=str(lease_id))
     return taken

@@ -18,15 +18,28 @@ from bptl.engines.variables import (
     encode_all,
 )
 from bptl.lib.log import get_logger
+from bptl.tasks.execution.catchers import Caught, caught
 from bptl.tasks.execution.claim import Claim
 from bptl.tasks.execution.faults import details_of, message_of, shortened
-from bptl.tasks.execution.outcomes import Ending
+from bptl.tasks.execution.outcomes import Doubt, Ending
 from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.tasks.retries import NO_RETRY, Plan, Retry, next_retry, plan_of
-from bptl.work_units.contract import BusinessError, LeaseEnded, NeverAgain, TaskFacts, TryAgain, WorkUnit
+from bptl.work_units.contract import (
+    BusinessError,
+    LeaseEnded,
+    NeverAgain,
+    TaskFacts,
+    TryAgain,
+    Uncertain,
+    WorkError,
+    WorkUnit,
+)
 from bptl.work_units.registry import UnknownUnit, load
 
 log = get_logger(__name__)
+
+QUARANTINE_AFTER = 3
+"""So many processes may die on one task before it is left to a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +88,16 @@ def assign(claim: Claim, mappings: MappingOf[int, Mapping]) -> Assignment:
     return Assignment(claim, mapping.engine.name, engines.client(mapping.engine), unit, mapping)
 
 
-def run(assignment: Assignment, cancellation: Cancellation) -> Ending | None:
+def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | None:
     """Run the unit to its end. None when the lease ended meanwhile: there is nothing to report any more.
+
+    Doubt when an effect was left open that nobody can be asked about.
 
     Never raises for a fault of the unit, its variables or its services; the ending says it.
     """
     claim = assignment.claim
+    if claim.crashes >= QUARANTINE_AFTER:
+        return quarantined(assignment)
     facts = TaskFacts(
         task_id=claim.task_id,
         engine=assignment.engine_name,
@@ -93,7 +110,7 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | None:
         tenant_id=claim.tenant_id,
         attempt=claim.attempt,
     )
-    work = RunningWork(facts, cancellation=cancellation, engine=assignment.engine)
+    work = RunningWork(facts, lease_id=claim.lease_id, cancellation=cancellation, engine=assignment.engine)
     try:
         values = decode_all(
             {name: Variable.from_json(data) for name, data in claim.variables.items()},
@@ -105,21 +122,41 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | None:
         return Ending.completed(_wire(answer))
     except LeaseEnded:
         return None
+    except Uncertain as error:
+        return Doubt(shortened(str(error)))
     except BusinessError as error:
         return _thrown(assignment, error)
-    except TryAgain as error:
-        return _failed(assignment, error, delay=error.delay)
-    except (NeverAgain, UnreadableVariable, UnsendableValue) as error:
-        return _failed(assignment, error, again=False)
     except (Exception, SystemExit) as error:
-        # The border of foreign code: whatever it raises becomes a failure that the engine and the row tell.
-        work.log.exception("unit.failed_unexpectedly", unit=assignment.unit.name)
-        return _failed(assignment, error)
+        # The border of foreign code: whatever it raises becomes an ending that the engine and the row tell.
+        if not isinstance(error, WorkError | UnreadableVariable | UnsendableValue):
+            work.log.exception("unit.failed_unexpectedly", unit=assignment.unit.name)
+        return _ending_of(assignment, error)
+
+
+def _ending_of(assignment: Assignment, error: Exception | SystemExit) -> Ending:
+    """What a failure of a unit becomes: the mapping's table of error codes first, then what its class says."""
+    if (code := _code_of(assignment.mapping.error_codes, error)) is not None:
+        return _thrown(assignment, BusinessError(code, str(error)))
+    if isinstance(error, TryAgain):
+        return _failed(assignment, error, delay=error.delay)
+    again = not isinstance(error, NeverAgain | UnreadableVariable | UnsendableValue)
+    return _failed(assignment, error, again=again)
+
+
+def quarantined(assignment: Assignment) -> Ending:
+    """The ending of a task whose process died too often while its unit ran (design, rule 8)."""
+    times = assignment.claim.crashes
+    return Ending.failed(
+        f"quarantined: {times} times a process died while it ran {assignment.unit.name} on this task",
+        "Look for what kills the process (memory, a crash in a library), mend it, then retry the task: that clears the "
+        "count.",
+        NO_RETRY,
+    )
 
 
 def ran_too_long(assignment: Assignment) -> Ending:
     """The ending of a run that passed its longest time."""
-    seconds = assignment.mapping.longest_run_seconds
+    seconds = round(assignment.longest_run.total_seconds())
     retry = next_retry(assignment.plan.waits, engine_retries=assignment.claim.engine_retries)
     return Ending.failed(
         f"ran too long: {assignment.unit.name} was cancelled after {seconds} s, the longest run of its mapping",
@@ -143,7 +180,29 @@ def _failed(
 
 
 def _thrown(assignment: Assignment, error: BusinessError) -> Ending:
+    claim = assignment.claim
+    known = caught(
+        assignment.mapping.engine,
+        assignment.engine,
+        definition_id=claim.process_definition_id,
+        instance_id=claim.process_instance_id,
+        activity_id=claim.activity_id,
+        code=error.code,
+    )
+    if known is Caught.NO:
+        # The engine would end the execution silently.
+        text = f"BPMN error {error.code} is caught by no boundary event of the model: {error.message or error}"
+        return Ending.failed(shortened(text), details_of(error), NO_RETRY)
     try:
-        return Ending.thrown(error.code, shortened(error.message or str(error)), _wire(error.variables))
+        variables = _wire(error.variables)
     except UnsendableValue as fault:
         return _failed(assignment, fault, again=False)
+    return Ending.thrown(error.code, shortened(error.message or str(error)), variables, catcher=known)
+
+
+def _code_of(table: MappingOf[str, str], error: BaseException) -> str | None:
+    """The BPMN error code that a mapping gives an exception: by ``HTTP 404`` or by the name of its class or a base."""
+    status = getattr(error, "status", None)
+    names = [f"HTTP {status}"] if isinstance(status, int) else []
+    names += [kind.__name__ for kind in type(error).__mro__]
+    return next((table[name] for name in names if name in table), None)

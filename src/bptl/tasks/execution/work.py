@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import structlog
 
-from bptl.engines.base import Engine, InvalidRequest, NotAuthorized, NotFound
+from bptl.engines.base import (
+    Engine,
+    EngineConflict,
+    EngineRefused,
+    EngineUnavailable,
+    InvalidRequest,
+    NotAuthorized,
+    NotFound,
+)
 from bptl.engines.variables import Variable, decode_all, encode
 from bptl.lib.log import get_logger
-from bptl.work_units.contract import LeaseEnded, NeverAgain, ProcessNotFound, TaskFacts
+from bptl.tasks.effects import Ledger
+from bptl.work_units.contract import (
+    DidNotHappen,
+    Effect,
+    LeaseEnded,
+    ProcessNotFound,
+    Reconcile,
+    Refused,
+    Sending,
+    TaskFacts,
+)
 
 
 class Cancellation:
@@ -46,10 +67,13 @@ class Cancellation:
 class RunningWork:
     """The ``work`` of one run."""
 
-    def __init__(self, task: TaskFacts, *, cancellation: Cancellation, engine: Engine) -> None:
+    def __init__(self, task: TaskFacts, *, lease_id: uuid.UUID, cancellation: Cancellation, engine: Engine) -> None:
         self._task = task
         self._cancellation = cancellation
-        self._processes = EngineProcesses(engine, own_instance=task.process_instance_id, cancellation=cancellation)
+        self._ledger = Ledger(task.task_id, lease_id, task.external_id, sleep=self.sleep, check=cancellation.check)
+        self._processes = EngineProcesses(
+            engine, own_instance=task.process_instance_id, cancellation=cancellation, once=self.once
+        )
         self._log = get_logger(
             "bptl.work_unit",
             task_id=task.task_id,
@@ -83,11 +107,40 @@ class RunningWork:
         self._cancellation.wait(seconds)
         self._cancellation.check()
 
+    def once(
+        self,
+        key: str,
+        effect: Effect,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        reconcile: Reconcile | None = None,
+        idempotent: bool = False,
+        gives_up_after: timedelta = timedelta(seconds=30),
+        settles_after: timedelta = timedelta(seconds=2),
+    ) -> Any:
+        """Do an effect once per task; see the contract."""
+        return self._ledger.once(
+            key,
+            effect,
+            arguments=arguments or {},
+            reconcile=reconcile,
+            idempotent=idempotent,
+            gives_up_after=gives_up_after,
+            settles_after=settles_after,
+        )
+
 
 class EngineProcesses:
-    """The contract's Processes on a live engine. Values that came from the engine go back in the type they had."""
+    """The contract's Processes on a live engine. Values that came from the engine go back in the type they had.
 
-    def __init__(self, engine: Engine, *, own_instance: str, cancellation: Cancellation) -> None:
+    Each write is an effect of the task, named by what it does and the how manieth of its kind it is.
+    """
+
+    def __init__(
+        self, engine: Engine, *, own_instance: str, cancellation: Cancellation, once: Callable[..., Any]
+    ) -> None:
+        self._once = once
+        self._count: Counter[str] = Counter()
         self._engine = engine
         self._own_instance = own_instance
         self._cancellation = cancellation
@@ -105,28 +158,44 @@ class EngineProcesses:
     ) -> str:
         """Start an instance; answers its id."""
         wire = self._encode(variables)
-        with self._translated(key=key or "", version=version):
-            if version is None:
-                return self._engine.start(key=key, business_key=business_key, variables=wire).id
-            found = self._engine.definitions(key=key, version=version)
-            if len(found) != 1:
-                raise ProcessNotFound(key=key or "", version=version)
-            self._cancellation.check()
-            return self._engine.start(definition_id=found[0].id, business_key=business_key, variables=wire).id
+
+        def start(sending: Sending) -> str:
+            with self._translated(key=key or "", version=version):
+                if version is None:
+                    sending.check()
+                    return self._engine.start(key=key, business_key=business_key, variables=wire).id
+                found = self._engine.definitions(key=key, version=version)
+                if len(found) != 1:
+                    raise ProcessNotFound(key=key or "", version=version)
+                sending.check()
+                return self._engine.start(definition_id=found[0].id, business_key=business_key, variables=wire).id
+
+        arguments = {"process": key, "version": version, "business_key": business_key}
+        started: str = self._once(self._numbered(f"start {key}"), start, arguments=arguments)
+        return started
 
     def correlate(
         self, message: str, *, process_instance_id: str | None = None, variables: Mapping[str, Any] | None = None
     ) -> None:
         """Deliver a message to the one execution waiting for it."""
         wire = self._encode(variables)
-        with self._translated(instance=process_instance_id or ""):
-            self._engine.correlate(message, process_instance_id=process_instance_id, variables=wire)
+
+        def correlate(_: Sending) -> None:
+            with self._translated(instance=process_instance_id or ""):
+                self._engine.correlate(message, process_instance_id=process_instance_id, variables=wire)
+
+        arguments = {"message": message, "process_instance": process_instance_id}
+        self._once(self._numbered(f"correlate {message}"), correlate, arguments=arguments)
 
     def signal(self, name: str, *, variables: Mapping[str, Any] | None = None) -> None:
         """Broadcast a signal."""
         wire = self._encode(variables)
-        with self._translated():
-            self._engine.signal(name, variables=wire)
+
+        def signal(_: Sending) -> None:
+            with self._translated():
+                self._engine.signal(name, variables=wire)
+
+        self._once(self._numbered(f"signal {name}"), signal, arguments={"signal": name})
 
     def variables(
         self, process_instance_id: str | None = None, names: Sequence[str] | None = None
@@ -145,8 +214,18 @@ class EngineProcesses:
         """Set variables of an instance, the task's own when none is named."""
         wire = self._encode(variables)
         instance = process_instance_id or self._own_instance
-        with self._translated(instance=instance):
-            self._engine.set_variables(instance, wire)
+
+        def set_them(_: Sending) -> None:
+            with self._translated(instance=instance):
+                self._engine.set_variables(instance, wire)
+
+        # Setting the same values twice changes nothing.
+        arguments = {"process_instance": instance, "names": sorted(wire)}
+        self._once(self._numbered("set variables"), set_them, arguments=arguments, idempotent=True)
+
+    def _numbered(self, name: str) -> str:
+        self._count[name] += 1
+        return name if self._count[name] == 1 else f"{name} #{self._count[name]}"
 
     def _encode(self, variables: Mapping[str, Any] | None) -> dict[str, Variable]:
         wire = {}
@@ -165,6 +244,12 @@ class EngineProcesses:
             raise ProcessNotFound(key=key, version=version, process_instance_id=instance) from error
         except NotAuthorized as error:
             missing = f" (missing: {', '.join(error.missing)})" if error.missing else ""
-            raise NeverAgain(f"the engine does not allow it{missing}: {error}") from error
+            raise Refused(f"the engine does not allow it{missing}: {error}") from error
         except InvalidRequest as error:
-            raise NeverAgain(f"the engine cannot read it: {error}") from error
+            raise Refused(f"the engine cannot read it: {error}") from error
+        except (EngineConflict, EngineRefused) as error:
+            raise DidNotHappen(f"the engine rolled it back: {error}") from error
+        except EngineUnavailable as error:
+            if error.sent:
+                raise
+            raise DidNotHappen(f"the engine is not there: {error}", delay=error.retry_after) from error

@@ -190,7 +190,11 @@ WITH incoming AS (
         activity_instance_id text, business_key text, tenant_id text, created_at timestamptz,
         engine_locked_until timestamptz)
 ), seen AS (
-    SELECT t.id, t.lease_id AS old_lease, {_decision()} AS decided, i.*
+    SELECT t.id, t.lease_id AS old_lease, {_decision()} AS decided, i.*,
+        CASE WHEN t.status = '{Status.RUNNING}' AND EXISTS (
+            SELECT 1 FROM tasks_lease l JOIN tasks_process p ON p.id = l.holder_id WHERE l.id = t.lease_id
+            AND (p.stopped_at IS NOT NULL OR p.heartbeat_at < now() - interval '15 seconds')
+        ) THEN 1 ELSE 0 END AS crashed
     FROM tasks_task t JOIN incoming i ON i.external_id = t.external_id
     WHERE t.engine_id = %s
     ORDER BY t.id FOR UPDATE OF t
@@ -203,9 +207,10 @@ WITH incoming AS (
         {_case("report_tries", keep="t.report_tries", otherwise="0")},
         {_case("report_error", keep="t.report_error", otherwise="''")},
         {_case("by_hand", keep="t.by_hand", otherwise="false")},
-        next_report_at = CASE WHEN s.decided = '{Status.PERFORMED}' THEN now() END,
-        report_refusals = 0, reporter_id = NULL, parked = false, assumed = false, look_at = NULL,
-        lease_id = s.lease_id, last_lease_id = s.lease_id, attempts = t.attempts + 1, changed_at = now()
+        next_report_at = CASE WHEN s.decided IN ('{Status.PERFORMED}', '{Status.UNCERTAIN}') THEN now() END,
+        report_refusals = 0, reporter_id = NULL, parked = false, assumed = false, look_at = NULL, offer_due = false,
+        lease_id = s.lease_id, last_lease_id = s.lease_id, attempts = t.attempts + 1, changed_at = now(),
+        crashes = t.crashes + s.crashed
     FROM seen s
     WHERE t.id = s.id AND t.lease_id IS NOT DISTINCT FROM s.replaces AND t.lease_id IS NOT DISTINCT FROM s.old_lease
     RETURNING t.id, t.external_id, t.lease_id, t.attempts, s.old_lease, s.lock_ms, s.engine_locked_until
@@ -215,9 +220,9 @@ WITH incoming AS (
     RETURNING l.id
 ), added AS (
     INSERT INTO tasks_task (engine_id, external_id, {_COLUMNS}, status, outcome, lease_id, last_lease_id,
-        attempts, by_hand, report_tries, report_refusals, report_error, parked, assumed)
+        attempts, by_hand, report_tries, report_refusals, report_error, parked, assumed, offer_due, crashes)
     SELECT %s, i.external_id, {_COLUMNS}, '{Status.QUEUED}', '', i.lease_id, i.lease_id,
-        1, false, 0, 0, '', false, false
+        1, false, 0, 0, '', false, false, false, 0
     FROM incoming i WHERE NOT EXISTS (SELECT 1 FROM seen s WHERE s.external_id = i.external_id)
     ON CONFLICT (engine_id, external_id) DO NOTHING
     RETURNING id, external_id, lease_id, attempts

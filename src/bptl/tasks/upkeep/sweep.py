@@ -194,7 +194,8 @@ WITH picked AS (
     SELECT id FROM tasks_task WHERE look_at <= now() ORDER BY look_at LIMIT %s FOR UPDATE SKIP LOCKED
 )
 UPDATE tasks_task t SET look_at = now() + %s FROM picked WHERE t.id = picked.id
-RETURNING t.id, t.engine_id, t.external_id, t.status, t.outcome, t.outcome_id, t.lease_id, t.parked, t.next_report_at
+RETURNING t.id, t.engine_id, t.external_id, t.status, t.outcome, t.outcome_id, t.lease_id, t.parked, t.next_report_at,
+    t.offer_due
 """
 
 
@@ -242,6 +243,12 @@ WHERE t.id = %s AND t.status = '{Status.PERFORMED}' AND t.outcome = '{Outcome.FA
 """
 
 
+def _offer(task: ExternalTask, engine: Engine) -> None:
+    """A settled task gets its retries back, until its next lease: a delayed parking may take them again."""
+    if task.retries == 0:
+        engine.set_retries(task.id, 1)
+
+
 def _ask_about(row: Any, engine: Engine) -> None:
     _still_there(row, engine.get(row.external_id), engine)
 
@@ -253,6 +260,8 @@ def _still_there(row: Any, task: ExternalTask, engine: Engine) -> None:
     that the next lease delivers it (a parked one waits for its person, one by hand first for its report under the
     last lease).
     """
+    if row.offer_due:
+        _offer(task, engine)
     if task.retries != 0 or row.status != Status.PERFORMED or row.parked or row.lease_id is not None:
         return
     if row.outcome == Outcome.FAILED:
