@@ -98,6 +98,7 @@ class _Trial:
         self._answers, self._registry = answers, registry
         self._path = Path(engine)
         self._attempts: Counter[str] = Counter()
+        self._effects: dict[str, Any] = {}
 
     def verdict(self, process: Process) -> Verdict:
         instance_id, given, reasons = "", dict[str, Any](), list[str]()
@@ -183,7 +184,12 @@ class _Trial:
             unit = unit or self._unit({"topicName": task.topic, "activityId": task.activity_id})
             by = f"unit {unit.name}"
             report = run(
-                unit, task, attempt=self._attempts[task.id], engine=self._client, pass_time=self._let_time_pass
+                unit,
+                task,
+                attempt=self._attempts[task.id],
+                engine=self._client,
+                pass_time=self._let_time_pass,
+                effects=self._effects,
             )
         try:
             self._report(task, report, by)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from bptl.cli.trial.answers import Answer
 from bptl.engines.base import Engine, ExternalTask
@@ -12,7 +13,7 @@ from bptl.engines.variables import UnreadableVariable, UnsendableValue, Variable
 from bptl.tasks.execution.faults import message_of, shortened
 from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.tasks.retries import NO_RETRY, Retry, next_retry, plan_of
-from bptl.work_units.contract import BusinessError, LeaseEnded, NeverAgain, TaskFacts, TryAgain, WorkUnit
+from bptl.work_units.contract import BusinessError, Effect, LeaseEnded, NeverAgain, TaskFacts, TryAgain, WorkUnit
 
 ENGINE_NAME = "sandbox"
 
@@ -27,12 +28,37 @@ class Report:
     retry: Retry | None = None
 
 
-class TrialWork(RunningWork):
-    """The ``work`` of a real run, but nobody waits: the engine's clock moves."""
+@dataclass(frozen=True, slots=True)
+class TrialSending:
+    """What an effect is given in a trial: it is never too late."""
 
-    def __init__(self, task: TaskFacts, *, engine: Engine, pass_time: Callable[[timedelta], None]) -> None:
-        super().__init__(task, cancellation=Cancellation(), engine=engine)
+    idempotency_key: str
+
+    def check(self) -> None:
+        """Nothing can be wrong: a trial has no leases."""
+
+
+class TrialWork(RunningWork):
+    """The ``work`` of a real run, but nobody waits: the engine's clock moves, and the ledger is ``effects``."""
+
+    def __init__(
+        self,
+        task: TaskFacts,
+        *,
+        engine: Engine,
+        pass_time: Callable[[timedelta], None],
+        effects: MutableMapping[str, Any],
+    ) -> None:
+        super().__init__(task, lease_id=None, cancellation=Cancellation(), engine=engine)
         self._pass_time = pass_time
+        self._effects = effects
+
+    def once(self, key: str, effect: Effect, **_: Any) -> Any:
+        """Do an effect, unless an earlier attempt at this task has done it."""
+        name = f"{self.task.external_id}:{key}"
+        if name not in self._effects:
+            self._effects[name] = effect(TrialSending(name))
+        return self._effects[name]
 
     def sleep(self, seconds: float) -> None:
         """Move the engine's clock by ``seconds``."""
@@ -47,9 +73,15 @@ def answered(answer: Answer, task: ExternalTask) -> Report:
 
 
 def run(
-    unit: WorkUnit, task: ExternalTask, *, attempt: int, engine: Engine, pass_time: Callable[[timedelta], None]
+    unit: WorkUnit,
+    task: ExternalTask,
+    *,
+    attempt: int,
+    engine: Engine,
+    pass_time: Callable[[timedelta], None],
+    effects: MutableMapping[str, Any],
 ) -> Report:
-    """Run a unit as a worker does; never raises for a fault of the unit."""
+    """Run a unit as a worker does; never raises for a fault of the unit. ``effects`` remembers what attempts did."""
     facts = TaskFacts(
         task_id=0,
         engine=ENGINE_NAME,
@@ -62,7 +94,7 @@ def run(
         tenant_id=task.tenant_id,
         attempt=attempt,
     )
-    work = TrialWork(facts, engine=engine, pass_time=pass_time)
+    work = TrialWork(facts, engine=engine, pass_time=pass_time, effects=effects)
     try:
         values = decode_all(
             task.variables,
