@@ -21,7 +21,7 @@ from pathlib import Path
 
 from stage.engines import OPERATON, make
 from stage.environment import fresh_secrets
-from stage.ports import HOST, free_port
+from stage.ports import HOST, free_port, is_free
 from stage.postgres import Postgres
 from stage.probes import answers
 from stage.processes import Part, PartFailed
@@ -123,10 +123,19 @@ class Topology:
         self._say(f"waiting until the engine answers at {self.engine.url}")
         self.engine.wait_until_ready()
         self._make_engine_user()
+        self._look_for_web_port_again()
         for name in self._processes:
             self.start_part(name)
         self._say(f"waiting until {self.web_url} answers")
         self.part("web").wait_until(lambda: answers(f"{self.web_url}ready"), seconds=60)
+
+    def _look_for_web_port_again(self) -> None:
+        """Seconds have passed since the port was chosen: a second demo may have taken it meanwhile."""
+        if is_free(self.web_port):
+            return
+        self.web_port = free_port()
+        self.environment["UWSGI_PORT"] = str(self.web_port)
+        self._processes["web"] = self._process("web")
 
     def start_servers(self) -> None:
         """Start the engine without waiting for it, PostgreSQL and Valkey."""
