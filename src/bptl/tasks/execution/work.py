@@ -23,7 +23,6 @@ from bptl.engines.base import (
 )
 from bptl.engines.variables import Variable, decode_all, encode
 from bptl.lib.log import get_logger
-from bptl.tasks.effects import Ledger
 from bptl.work_units.contract import (
     DidNotHappen,
     Effect,
@@ -65,7 +64,7 @@ class Cancellation:
 
 
 class RunningWork:
-    """The ``work`` of one run. Without ``lease_id`` there is no ledger: who runs units so brings a ``once`` of its own."""
+    """The ``work`` of one run. Without ``lease_id`` there is no ledger: a trial brings a ``once`` of its own."""
 
     def __init__(
         self, task: TaskFacts, *, lease_id: uuid.UUID | None, cancellation: Cancellation, engine: Engine
@@ -123,6 +122,9 @@ class RunningWork:
         """Do an effect once per task; see the contract."""
         if self._lease_id is None:
             raise ValueError("work without a lease has no ledger")
+        # Here, because a trial (bptl try) uses this module without Django's models.
+        from bptl.tasks.effects import Ledger
+
         ledger = Ledger(
             self._task.task_id,
             self._lease_id,
