@@ -13,11 +13,11 @@ _CANDIDATES = range(20_000, 32_000)
 _given: set[int] = set()
 
 
-def free_port() -> int:
-    """A port that nobody listens on and that this process has not given out before."""
+def free_port(*, wanted: int | None = None) -> int:
+    """A port that nobody listens on and that this process has not given out before; ``wanted`` if it is such a one."""
     random_source = random.SystemRandom()
-    for _ in range(1_000):
-        port = random_source.choice(_CANDIDATES)
+    tried = [wanted] if wanted is not None else []
+    for port in (*tried, *(random_source.choice(_CANDIDATES) for _ in range(1_000))):
         if port in _given:
             continue
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
