@@ -30,6 +30,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._effects: Counter[str] = Counter()
         self._misbehaviour: dict[str, Misbehaviour] = {}
+        self._whoever: list[Misbehaviour] = []
         self._held: set[tuple[str, str]] = set()
         self._visits: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
         self._ended = threading.Event()
@@ -53,6 +54,11 @@ class Recorder:
         """Act at the next request for this key, and then do not answer as one should."""
         with self._lock:
             self._misbehaviour[key] = how
+
+    def misbehave_next(self, requests: int, how: Misbehaviour) -> None:
+        """Do so at the next ``requests``, whatever their keys."""
+        with self._lock:
+            self._whoever = [how] * requests
 
     def hold(self, key: str, point: str) -> None:
         """Let nobody go on from a point."""
@@ -90,7 +96,8 @@ class Recorder:
             time.sleep(self.acting_seconds)
         with self._lock:
             self._effects[key] += 1
-            return self._effects[key], self._misbehaviour.pop(key, None)
+            of_all = self._whoever.pop() if self._whoever else None
+            return self._effects[key], self._misbehaviour.pop(key, of_all)
 
     def visit(self, key: str, point: str, *, attempt: int, pid: int) -> bool:
         """Whether a unit may go on from a point."""

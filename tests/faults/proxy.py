@@ -208,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
                 status, headers, content = after.status, {"Content-Type": "text/plain"}, b"a proxy's own words"
         self._answer(status, headers, content)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _pass
+    do_GET = do_POST = do_PUT = do_DELETE = _pass  # noqa: N815 - the base class names them
 
     def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
