@@ -20,8 +20,9 @@ from stage.processes import Part, PartFailed
 
 _USER = "bptl"
 
-# What a crash of the machine may cost is given up for speed; a crash of the server alone loses nothing.
-_NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+# What a crash of the machine may cost is given up for speed; a crash of the server alone loses nothing (it would with
+# synchronous_commit=off: commits of the last moments).
+_NOT_DURABLE = ("fsync=off", "full_page_writes=off")
 
 
 class Postgres:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 
 from bptl.lib.http import NeverSent
 from bptl.lib.json import plain, storable, storable_text
@@ -34,6 +34,11 @@ from bptl.work_units.contract import (
 )
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
+
+RETELL_SECONDS = 60.0
+"""How long the end of an effect is told to a database that does not answer."""
 
 CERTAINLY_NOT = (DidNotHappen, Refused, ProcessNotFound, LeaseEnded, NeverSent)
 """Raised inside an effect, these say that it did not happen; every other exception leaves it open."""
@@ -89,7 +94,7 @@ class Ledger:
         return self._do(key, intent, effect, reconcile=reconcile, idempotent=idempotent)
 
     def _known(self, key: str) -> list[Known]:
-        rows = sql.query(_KNOWN, [self.task_id, key])
+        rows = _steadily(lambda: sql.query(_KNOWN, [self.task_id, key]), wait=self.sleep)
         return [Known(*row) for row in rows]
 
     def _compare(self, key: str, known: Sequence[Known], arguments: Mapping[str, Any]) -> None:
@@ -118,24 +123,22 @@ class Ledger:
         end = Effect.End.DID_NOT_HAPPEN if answer is None else Effect.End.HAPPENED
         result = plain(answer.result) if answer else None
         for row in open_rows:
-            _end(row.id, row.lease_id, end, known_by="reconciled", result=result, asker=self.lease_id)
+            _tell(row.id, row.lease_id, end, known_by="reconciled", result=result, asker=self.lease_id)
         return Happened(result) if answer else None
 
     def _intend(
         self, key: str, arguments: Mapping[str, Any], gives_up_after: timedelta, settles_after: timedelta
     ) -> Sending:
-        asked = time.monotonic()
-        rows = sql.query(
-            _INTEND,
-            [
-                key,
-                storable(arguments),
-                gives_up_after,
-                gives_up_after + settles_after,
-                self.task_id,
-                self.lease_id,
-            ],
-        )
+        parameters = [
+            *(key, storable(arguments), gives_up_after, gives_up_after + settles_after),
+            *(self.task_id, self.lease_id),
+        ]
+
+        def intend() -> tuple[float, list[Any]]:
+            asked = time.monotonic()
+            return asked, sql.query(_INTEND, parameters)
+
+        asked, rows = _steadily(intend, wait=self.sleep)
         if not rows:
             raise LeaseEnded(f"the lease ended before effect {key!r} was intended")
         return Sending(
@@ -159,16 +162,17 @@ class Ledger:
             result = effect(sending)
         except CERTAINLY_NOT as error:
             text = storable_text(str(error))
-            _end(sending.effect_id, self.lease_id, Effect.End.DID_NOT_HAPPEN, known_by="answer", error=text)
+            _tell(sending.effect_id, self.lease_id, Effect.End.DID_NOT_HAPPEN, known_by="answer", error=text)
             raise
         except BaseException as error:
             text = storable_text(f"{type(error).__name__}: {error}")
-            sql.query(_STILL_OPEN, [text, sending.effect_id])
+            noted = [text, sending.effect_id]
+            _steadily(lambda: sql.query(_STILL_OPEN, noted), wait=time.sleep, seconds=RETELL_SECONDS)
             if isinstance(error, Exception) and reconcile is None and not idempotent:
                 raise Uncertain(key, text) from error
             raise
         happened = partial(
-            _end, sending.effect_id, self.lease_id, Effect.End.HAPPENED, known_by="answer", may_double=not idempotent
+            _tell, sending.effect_id, self.lease_id, Effect.End.HAPPENED, known_by="answer", may_double=not idempotent
         )
         try:
             kept = plain(result)
@@ -232,6 +236,29 @@ SELECT count(*) AS times FROM tasks_effect WHERE task_id = %s AND key = %s AND "
 """
 
 _STILL_OPEN = """UPDATE tasks_effect SET error = %s WHERE id = %s AND "end" = ''"""
+
+
+def _steadily(ask: Callable[[], T], *, wait: Callable[[float], None], seconds: float | None = None) -> T:
+    """Ask again while the database does not answer (for ``seconds``, if given): every statement here may be repeated.
+
+    The connection of a place may have died long before; that and an outage must not cost the unit an attempt, and
+    what has happened must not be forgotten.
+    """
+    begun = time.monotonic()
+    while True:
+        try:
+            return ask()
+        except (OperationalError, InterfaceError) as error:
+            if seconds is not None and time.monotonic() - begun > seconds:
+                raise
+            log.warning("ledger.without_database", error=str(error))
+            close_old_connections()
+            wait(0.25)
+
+
+def _tell(effect_id: int, lease_id: uuid.UUID, end: Effect.End, **known: Any) -> None:
+    # The lease may have ended: what happened is told all the same.
+    _steadily(lambda: _end(effect_id, lease_id, end, **known), wait=time.sleep, seconds=RETELL_SECONDS)
 
 
 def _end(

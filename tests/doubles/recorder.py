@@ -1,0 +1,158 @@
+"""An outside service that counts the effects that really happened, by key, and can be told to misbehave.
+
+POST /effects/<key> acts, GET /effects/<key> says what happened, GET /points/<key>/<point> says whether to go on.
+It runs in the test's own process: a test arms a fault with a method and sees what happened in attributes.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import parse_qs, urlsplit
+
+Misbehaviour = Literal["cut", "500", "late"]
+"""After it has acted: the connection is cut, HTTP 500 is answered, or no answer comes within 30 s."""
+
+LATE = 30.0
+
+
+class Recorder:
+    """One service on a port of its own; thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._effects: Counter[str] = Counter()
+        self._misbehaviour: dict[str, Misbehaviour] = {}
+        self._whoever: list[Misbehaviour] = []
+        self._held: set[tuple[str, str]] = set()
+        self._visits: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        self._ended = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.acting_seconds = 0.0
+        """How long it takes to act."""
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, name="recorder", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def misbehave(self, key: str, how: Misbehaviour) -> None:
+        """Act at the next request for this key, and then do not answer as one should."""
+        with self._lock:
+            self._misbehaviour[key] = how
+
+    def misbehave_next(self, requests: int, how: Misbehaviour) -> None:
+        """Do so at the next ``requests``, whatever their keys."""
+        with self._lock:
+            self._whoever = [how] * requests
+
+    def hold(self, key: str, point: str) -> None:
+        """Let nobody go on from a point."""
+        with self._lock:
+            self._held.add((key, point))
+
+    def release(self, key: str, point: str) -> None:
+        """Let everybody go on."""
+        with self._lock:
+            self._held.discard((key, point))
+
+    def count(self, key: str) -> int:
+        """How often the effect of this key happened."""
+        with self._lock:
+            return self._effects[key]
+
+    def counts(self) -> Mapping[str, int]:
+        """All effects: key → how often."""
+        with self._lock:
+            return dict(self._effects)
+
+    def attempts_at(self, key: str, point: str) -> list[int]:
+        """The attempts that came to this point, each once."""
+        with self._lock:
+            return sorted({attempt for attempt, _ in self._visits[key, point]})
+
+    def pid_at(self, key: str, point: str) -> int | None:
+        """The process of the latest attempt at this point."""
+        with self._lock:
+            return max(self._visits[key, point], default=(0, None))[1]
+
+    def act(self, key: str) -> tuple[int, Misbehaviour | None]:
+        """Do the effect: how manieth it is, and how to misbehave."""
+        if self.acting_seconds:
+            time.sleep(self.acting_seconds)
+        with self._lock:
+            self._effects[key] += 1
+            of_all = self._whoever.pop() if self._whoever else None
+            return self._effects[key], self._misbehaviour.pop(key, of_all)
+
+    def visit(self, key: str, point: str, *, attempt: int, pid: int) -> bool:
+        """Whether a unit may go on from a point."""
+        with self._lock:
+            if (attempt, pid) not in self._visits[key, point]:
+                self._visits[key, point].append((attempt, pid))
+            return (key, point) not in self._held
+
+    def wait_late(self) -> None:
+        """Wait as long as a late answer takes."""
+        self._ended.wait(LATE)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Callers die on purpose."""
+
+
+def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = urlsplit(self.path)
+            match path.path.split("/")[1:]:
+                case ["effects", key]:
+                    self._answer(200, {"number": recorder.count(key)})
+                case ["points", key, point]:
+                    query = parse_qs(path.query)
+                    go = recorder.visit(key, point, attempt=int(query["attempt"][0]), pid=int(query["pid"][0]))
+                    self._answer(200, {"go": go})
+                case _:
+                    self._answer(404, {})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            number, misbehaviour = recorder.act(self.path.rpartition("/")[2])
+            if misbehaviour == "late":
+                recorder.wait_late()
+            if misbehaviour in {"cut", "late"}:
+                self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
+            else:
+                self._answer(500 if misbehaviour == "500" else 200, {"number": number})
+
+        def _answer(self, status: int, body: Any) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    return Handler
