@@ -9,6 +9,8 @@ import pytest
 from tests.faults.test_windows import COMPLETE, POLLERS, WORKERS
 from tests.faults.world import World
 
+pytestmark = pytest.mark.slow
+
 
 def test_postgresql_crashes_and_returns(world: World) -> None:
     running = world.held("pg-crash", "before")

@@ -9,8 +9,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
+
 from stage.topology import Topology
 from tests.faults.world import LIMITED, LOCK_SECONDS, SEND, World
+
+pytestmark = pytest.mark.slow
 
 FETCH, COMPLETE, FAILURE = r"/fetchAndLock$", r"/complete$", r"/failure$"
 WORKERS, POLLERS = ("work-1", "work-2"), ("poll-1", "poll-2")
