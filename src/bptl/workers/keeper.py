@@ -79,6 +79,7 @@ class Keeper:
         """Keep a lock from now on (the next look into the rows would find it too)."""
         with self._lock:
             self._kept[kept.lease_id] = kept
+        self._meet(kept.engine_id)
 
     def release(self, lease_id: uuid.UUID) -> None:
         """The lease has ended in good order."""
@@ -125,6 +126,9 @@ class Keeper:
             for lock in gone:
                 del self._kept[lock.lease_id]
             unwritten = [lock for lock in self._kept.values() if lock.unwritten is not None]
+            engine_ids = {lock.engine_id for lock in self._kept.values()}
+        for engine_id in engine_ids:
+            self._meet(engine_id)
         for lock in gone:
             self._on_lost(lock.lease_id, "its lease has ended")
         if unwritten and rows:
@@ -139,11 +143,18 @@ class Keeper:
             for lock in unwritten:
                 lock.unwritten = None
 
+    def _meet(self, engine_id: int) -> None:
+        """Read the engine's row now: when the first extension is due, the database may be away."""
+        try:
+            self._clients(engine_id)
+        except (EngineError, DatabaseError) as error:
+            log.warning("keeper.without_engine", engine_id=engine_id, error=str(error))
+
     def _ask(self, lock: Kept) -> None:
         try:
             # Looked up here: threads that make only calls need no database connection of their own.
             engine = self._clients(lock.engine_id)
-        except EngineError as error:
+        except (EngineError, DatabaseError) as error:
             self._not_extended(lock, error)
             return
         calls = self._calls.get(lock.engine_id)
@@ -176,7 +187,7 @@ class Keeper:
         lock.deadline = before + lock.lock
         lock.unwritten = before
 
-    def _not_extended(self, lock: Kept, error: EngineError) -> None:
+    def _not_extended(self, lock: Kept, error: EngineError | DatabaseError) -> None:
         now = time.monotonic()
         lock.retry_at = now + min(5.0, lock.lock / 20)
         log.warning("lock.not_extended", lease=str(lock.lease_id), left=round(lock.deadline - now), error=str(error))
