@@ -1,22 +1,27 @@
-"""``./run demo``: a whole BPTL on this machine, working on building permits of a real engine.
+"""``./run demo``: a whole BPTL on this machine, working on building permits of an engine that is started for it.
 
 With ``--headless`` it starts some cases on fresh data, waits until all have ended in the engine, and says what became
-of them in its last line. Without, it keeps its data in .demo and goes on until Ctrl-C.
+of them in its last line. Without, it keeps its data in .demo and goes on until Ctrl-C; now and then a case needs
+somebody. The colleague whom the model asks for advice is the demo itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import secrets
+import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from stage import sample
+from stage import engines, sample
 from stage.engine_rest import EngineRefused
 from stage.environment import fresh_secrets
 from stage.maven import JavaMissing
@@ -26,7 +31,10 @@ from stage.tally import Tally
 from stage.topology import CommandFailed, Topology
 
 HOME = Path(__file__).resolve().parent.parent / ".demo"
+LOCK = "lock"
 ADMINISTRATOR = "admin"
+WEB_PORT = 8000
+"""Where the pages are, so that a bookmark stays good, unless somebody else listens there."""
 SECONDS_BETWEEN_CASES = 4.0
 
 _began = time.monotonic()
@@ -43,6 +51,14 @@ class CasesUnfinished(Exception):
         super().__init__("\n".join([*lines, f"  logs: {logs}"]))
 
 
+class DemoRunning(Exception):
+    """Another demo works with the same data."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        super().__init__(f"a demo works with {home} already; end that one first")
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """The secrets that belong to kept data: without them the engine's stored password could not be read again."""
@@ -55,26 +71,41 @@ class Kept:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; the exit code."""
     options = _options(arguments)
-    if options.reset:
-        shutil.rmtree(HOME, ignore_errors=True)
+    home: Path = options.home
+    home.mkdir(parents=True, exist_ok=True)
     try:
-        return headless(options) if options.headless else interactive(options)
-    except (PartFailed, CommandFailed, JavaMissing, EngineRefused, CasesUnfinished, OSError) as error:
+        if options.reset:
+            with _alone(home):
+                _say(f"forgetting what {home} kept")
+                for path in set(home.iterdir()) - {home / LOCK}:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if options.headless:
+            return headless(options)
+        with _alone(home):
+            return interactive(options)
+    except (PartFailed, CommandFailed, JavaMissing, EngineRefused, CasesUnfinished, DemoRunning, OSError) as error:
         print(f"the demo failed: {error}", file=sys.stderr)
         return 1
 
 
 def headless(options: argparse.Namespace) -> int:
     """Fresh data, a number of cases, one line about them; 0 only if all ended and no task was lost."""
-    logs = _empty_logs("headless")
+    logs = _empty_logs(options.home, "headless")
     with Stage() as stage:
         topology = stage.add(
-            Topology(logs, workers=options.workers, engine_password=secrets.token_urlsafe(16), say=_say)
+            Topology(
+                logs,
+                product=options.engine,
+                diagrams=True,
+                workers=options.workers,
+                engine_password=secrets.token_urlsafe(16),
+                say=_say,
+            )
         )
         _prepare(topology)
         _say(f"starting {options.cases} cases of {sample.PROCESS}")
         for number in range(1, options.cases + 1):
-            _start_case(topology, number)
+            _start_case(topology, number, sample.variables(number))
         tally = _wait_until_done(topology, cases=options.cases, seconds=options.timeout)
     print(tally.line(options.cases))
     return 0 if tally.ended == options.cases and tally.lost == 0 else 1
@@ -82,13 +113,18 @@ def headless(options: argparse.Namespace) -> int:
 
 def interactive(options: argparse.Namespace) -> int:
     """Kept data, a new case every few seconds until Ctrl-C."""
-    logs = _empty_logs("interactive")
-    kept = kept_secrets(HOME / "secrets.json")
+    logs = _empty_logs(options.home, "interactive")
+    home = options.home / options.engine
+    home.mkdir(exist_ok=True)
+    kept = kept_secrets(home / "secrets.json")
     with Stage() as stage:
         topology = stage.add(
             Topology(
                 logs,
-                directory=HOME,
+                directory=home,
+                product=options.engine,
+                diagrams=True,
+                web_port=WEB_PORT,
                 workers=options.workers,
                 secrets=kept.environment,
                 engine_password=kept.engine,
@@ -98,19 +134,22 @@ def interactive(options: argparse.Namespace) -> int:
         _prepare(topology)
         _make_administrator(topology, kept.administrator)
         print(f"\n  BPTL    {topology.web_url}   {ADMINISTRATOR} / {kept.administrator}")
-        print(f"  engine  {topology.engine.url}   demo / demo")
+        print(f"  engine  {topology.engine.url}   demo / demo   ({options.engine})")
+        print(
+            f"  command {_write_command(topology, options.home / 'bptl')} tasks list   (and every other verb of bptl)"
+        )
         print(f"  logs    {logs}\n\nA new case every {SECONDS_BETWEEN_CASES:g} s; Ctrl-C ends the demo.\n", flush=True)
-        number = int(topology.engine.rest.call("GET", "/history/process-instance/count")["count"])
+        number = _last_case(topology)
         while True:
             topology.check()
             number += 1
             try:
-                _start_case(topology, number)
-                _say(f"started case {sample.business_key(number)}")
+                _start_case(topology, number, sample.watched_variables(number))
+                _say(f"started case {sample.business_key(number)}; {_progress(topology)}")
             except (EngineRefused, OSError) as error:
                 # Whoever tries out what happens when the engine is away must not lose the demo.
                 _say(f"case {sample.business_key(number)} could not be started: {error}")
-            time.sleep(SECONDS_BETWEEN_CASES)
+            _wait_as_colleague(topology, SECONDS_BETWEEN_CASES)
 
 
 def _prepare(topology: Topology) -> None:
@@ -119,10 +158,39 @@ def _prepare(topology: Topology) -> None:
     topology.engine.rest.deploy(sample.MODEL)
 
 
-def _start_case(topology: Topology, number: int) -> None:
-    topology.engine.rest.start(
-        sample.PROCESS, variables=sample.variables(number), business_key=sample.business_key(number)
-    )
+def _write_command(topology: Topology, path: Path) -> Path:
+    """A ``bptl`` that talks to this demo; for its owner only, because it holds the secrets."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o700)
+    settings = [f"export {name}={shlex.quote(value)}" for name, value in topology.environment.items()]
+    path.write_text("\n".join(["#!/bin/sh", *settings, f'exec {shlex.quote(sys.executable)} -m bptl "$@"', ""]))
+    return path
+
+
+def _start_case(topology: Topology, number: int, variables: Mapping[str, Any]) -> None:
+    topology.engine.rest.start(sample.PROCESS, variables=variables, business_key=sample.business_key(number))
+
+
+def _last_case(topology: Topology) -> int:
+    """How many cases the kept data hold: their numbers go on."""
+    return int(topology.engine.rest.call("GET", "/history/process-instance/count")["count"])
+
+
+def _progress(topology: Topology) -> str:
+    rest = topology.engine.rest
+    text = f"{rest.ended(key=sample.PROCESS)} ended, {rest.running(key=sample.PROCESS)} running"
+    incidents = len(rest.incidents())
+    return f"{text}, {incidents} with an incident: see {topology.web_url}" if incidents else text
+
+
+def _wait_as_colleague(topology: Topology, seconds: float) -> None:
+    """Wait, and meanwhile answer what a colleague is asked."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        with suppress(EngineRefused, OSError):
+            if answered := sample.answer_as_colleague(topology.engine.rest):
+                _say(f"the colleague has answered {answered} question{'s' if answered > 1 else ''}")
+        time.sleep(min(1.0, left))
 
 
 def _wait_until_done(topology: Topology, *, cases: int, seconds: float) -> Tally:
@@ -141,7 +209,7 @@ def _wait_until_done(topology: Topology, *, cases: int, seconds: float) -> Tally
                 return tally
             if late:
                 raise _unfinished(topology, tally, cases=cases, seconds=seconds)
-        time.sleep(0.2)
+        _wait_as_colleague(topology, 0.2)
 
 
 def _unfinished(topology: Topology, tally: Tally, *, cases: int, seconds: float) -> CasesUnfinished:
@@ -167,8 +235,19 @@ def kept_secrets(path: Path) -> Kept:
     return Kept(**json.loads(path.read_text()))
 
 
-def _empty_logs(name: str) -> Path:
-    logs = HOME / "logs" / name
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the data; raises DemoRunning when somebody else does."""
+    with (home / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DemoRunning(home) from error
+        yield
+
+
+def _empty_logs(home: Path, name: str) -> Path:
+    logs = home / "logs" / name
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     return logs
@@ -178,10 +257,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run demo", description=__doc__)
     parser.add_argument("--headless", action="store_true", help="fresh data, some cases, one line about them, end")
     parser.add_argument("--cases", type=int, default=20, help="cases of a headless demo (default 20)")
-    parser.add_argument("--engine", choices=["operaton"], default="operaton", help="the engine (default operaton)")
+    parser.add_argument(
+        "--engine",
+        choices=engines.PRODUCTS,
+        default=engines.SANDBOX,
+        help="the engine (default sandbox; operaton needs Java and Maven)",
+    )
     parser.add_argument("--workers", type=int, default=2, help="worker processes (default 2)")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds for its cases (default 300)")
-    parser.add_argument("--reset", action="store_true", help="forget what earlier demos kept in .demo")
+    parser.add_argument("--reset", action="store_true", help="forget what earlier demos kept")
+    parser.add_argument("--home", type=Path, default=HOME, help="where data and logs are kept (default .demo)")
     return parser.parse_args(arguments)
 
 

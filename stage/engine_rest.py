@@ -44,6 +44,15 @@ class EngineRest:
         """The engine's version, such as ``1.0.3``."""
         return str(self.call("GET", "/version")["version"])
 
+    def has_user(self, user_id: str) -> bool:
+        """Whether this user exists; False where users cannot be listed (the sandbox: there to create is to replace)."""
+        try:
+            return bool(self.call("GET", "/user", query={"id": user_id}))
+        except EngineRefused as error:
+            if error.status != 404:
+                raise
+            return False
+
     def create_user(self, user_id: str, *, password: str) -> None:
         """Create a user without any permission."""
         profile = {"id": user_id, "firstName": user_id, "lastName": user_id}
@@ -106,6 +115,11 @@ class EngineRest:
         query = {"processInstanceId": instance_id, "deserializeValues": "false"}
         rows = self.call("GET", "/history/variable-instance", query=query)
         return {row["name"]: row["value"] for row in rows}
+
+    def user_tasks(self, *, key: str) -> list[dict[str, Any]]:
+        """User tasks of the running instances of the process ``key``."""
+        found: list[dict[str, Any]] = self.call("GET", "/task", query={"processDefinitionKey": key})
+        return found
 
     def incidents(self) -> list[dict[str, Any]]:
         """All open incidents."""

@@ -13,18 +13,25 @@ _CANDIDATES = range(20_000, 32_000)
 _given: set[int] = set()
 
 
-def free_port() -> int:
-    """A port that nobody listens on and that this process has not given out before."""
+def is_free(port: int) -> bool:
+    """Whether nobody listens on it now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        try:
+            listener.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(*, wanted: int | None = None) -> int:
+    """A port that nobody listens on and that this process has not given out before; ``wanted`` if it is such a one."""
     random_source = random.SystemRandom()
-    for _ in range(1_000):
-        port = random_source.choice(_CANDIDATES)
+    tried = [wanted] if wanted is not None else []
+    for port in (*tried, *(random_source.choice(_CANDIDATES) for _ in range(1_000))):
         if port in _given:
             continue
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-            try:
-                listener.bind((HOST, port))
-            except OSError:
-                continue
+        if not is_free(port):
+            continue
         _given.add(port)
         return port
     raise OSError(f"no free port between {_CANDIDATES.start} and {_CANDIDATES.stop} on {HOST}")

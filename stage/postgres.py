@@ -7,7 +7,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -132,28 +131,29 @@ class Postgres:
             self.home.chmod(0o700)
             for path in (self.home, self.home / "password"):
                 os.chown(path, *self._unprivileged)
-        command = [
-            str(binaries / "initdb"),
-            *("-D", str(data), "-U", _USER, "--auth=scram-sha-256", f"--pwfile={self.home / 'password'}"),
-            *("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "--no-sync"),
-        ]
-        uid, gid = self._unprivileged or (None, None)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            done = subprocess.run(
-                command,
-                check=False,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=_environment(),
-                cwd=self.home,
-                user=uid,
-                group=gid,
-                extra_groups=None if gid is None else [],
-            )
-        if done.returncode != 0:
+        # What is interrupted half-way must not be taken for data by the next start: it gets its name when it is whole.
+        unfinished = data.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        creation = Part(
+            "initdb",
+            [
+                str(binaries / "initdb"),
+                *("-D", str(unfinished), "-U", _USER, "--auth=scram-sha-256", f"--pwfile={self.home / 'password'}"),
+                *("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "--no-sync"),
+            ],
+            log=self.log,
+            environment=_environment(),
+            directory=self.home,
+            user=self._unprivileged,
+        )
+        creation.start()
+        try:
+            code = creation.wait(seconds=120)
+        finally:
+            creation.kill()
+        if code != 0:
             raise PartFailed("PostgreSQL", reason="could not create its data directory (initdb)", log=self.log)
+        unfinished.rename(data)
 
     def _binaries(self) -> Path:
         """The package's programs; a copy where ``nobody`` could not reach them (a checkout in root's own home)."""

@@ -19,20 +19,19 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from stage.engines import OPERATON, make
 from stage.environment import fresh_secrets
-from stage.operaton import Engine
-from stage.ports import HOST, free_port
+from stage.ports import HOST, free_port, is_free
 from stage.postgres import Postgres
 from stage.probes import answers
 from stage.processes import Part, PartFailed
 from stage.valkey import Valkey
 
-ENGINE_NAME = "operaton"
 ENGINE_USER = "bptl"
 RIGHTS = ("READ", "UPDATE", "UPDATE_VARIABLE")
 """What the engine's user for BPTL may do with process instances, and nothing else."""
 
-_PROCESS_INSTANCE = 8
+_PROCESS_DEFINITION, _PROCESS_INSTANCE = 6, 8
 
 # Whatever else the caller's environment holds could be a setting of BPTL and make two starts differ.
 _KEPT_NAMES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "SSL_CERT_FILE")
@@ -52,7 +51,9 @@ class Topology:
     """Servers, engine and BPTL's processes; ``part`` reaches each process, ``engine.rest`` the engine as its admin.
 
     ``logs`` is the folder of the log files; ``directory`` keeps the data of PostgreSQL and the engine (default: fresh
-    data that vanish). ``environment`` adds to or replaces settings of BPTL. ``say`` is told what is being started.
+    data that vanish). ``product`` is the engine (``stage.engines``) and its name in BPTL. With ``diagrams`` BPTL's user
+    may also read definitions, which pages need to draw them. ``web_port`` is taken when it is free. ``environment``
+    adds to or replaces settings of BPTL. ``say`` is told what is being started.
     """
 
     def __init__(
@@ -60,6 +61,9 @@ class Topology:
         logs: Path,
         *,
         directory: Path | None = None,
+        product: str = OPERATON,
+        diagrams: bool = False,
+        web_port: int | None = None,
         workers: int = 2,
         pollers: int = 1,
         secrets: Mapping[str, str] | None = None,
@@ -72,15 +76,10 @@ class Topology:
         self._engine_password = engine_password
         self.postgres = Postgres(directory / "postgres" if directory else None, durable=directory is not None)
         self.valkey = Valkey(log=logs / "valkey.log")
-        # DB_CLOSE_ON_EXIT: the engine closes the file itself, in order, when it is told to stop.
-        kept = directory and f"jdbc:h2:file:{(directory / 'engine').resolve()}/engine;DB_CLOSE_ON_EXIT=FALSE"
-        self.engine = Engine(
-            "operaton",
-            authentication=True,
-            properties={"spring.datasource.url": kept} if kept else {},
-            log=logs / "engine.log",
-        )
-        self.web_port = free_port()
+        self.engine_name = product
+        self.engine = make(product, directory=directory, log=logs / "engine.log")
+        self._diagrams = diagrams
+        self.web_port = free_port(wanted=web_port)
         self.environment = {
             **{name: os.environ[name] for name in _KEPT_NAMES if name in os.environ},
             **(secrets or fresh_secrets()),
@@ -124,10 +123,19 @@ class Topology:
         self._say(f"waiting until the engine answers at {self.engine.url}")
         self.engine.wait_until_ready()
         self._make_engine_user()
+        self._look_for_web_port_again()
         for name in self._processes:
             self.start_part(name)
         self._say(f"waiting until {self.web_url} answers")
         self.part("web").wait_until(lambda: answers(f"{self.web_url}ready"), seconds=60)
+
+    def _look_for_web_port_again(self) -> None:
+        """Seconds have passed since the port was chosen: a second demo may have taken it meanwhile."""
+        if is_free(self.web_port):
+            return
+        self.web_port = free_port()
+        self.environment["UWSGI_PORT"] = str(self.web_port)
+        self._processes["web"] = self._process("web")
 
     def start_servers(self) -> None:
         """Start the engine without waiting for it, PostgreSQL and Valkey."""
@@ -135,7 +143,8 @@ class Topology:
         for server in (self.engine, self.postgres, self.valkey):
             self._started.callback(server.stop)
         # The engine first: it takes longest, and the others start while it does.
-        self._say("starting the engine (the first time Maven builds it, which takes minutes)")
+        built = " (the first time Maven builds it, which takes minutes)" if self.engine_name == OPERATON else ""
+        self._say(f"starting the engine {self.engine_name}{built}")
         self.engine.launch()
         self._say(f"starting PostgreSQL on port {self.postgres.port}")
         self.postgres.start()
@@ -144,9 +153,10 @@ class Topology:
 
     def configure_engine(self) -> None:
         """Tell BPTL of the engine, as an operator does."""
-        self._say(f"bptl engines set {ENGINE_NAME} --url {self.engine.url} --username {ENGINE_USER}")
+        self._say(f"bptl engines set {self.engine_name} --url {self.engine.url} --username {ENGINE_USER}")
+        product = "operaton" if self.engine_name == OPERATON else "camunda7"  # The API that the sandbox speaks.
         self.bptl(
-            *("engines", "set", ENGINE_NAME, "--url", self.engine.url, "--product", "operaton", "--active"),
+            *("engines", "set", self.engine_name, "--url", self.engine.url, "--product", product, "--active"),
             *("--username", ENGINE_USER, "--password-env", "ENGINE_PASSWORD"),
             environment={"ENGINE_PASSWORD": self._engine_password},
         )
@@ -156,8 +166,8 @@ class Topology:
         known = {line.split()[2] for line in self.bptl("mappings", "list").splitlines()[1:]}
         for topic, unit in unit_of_topic.items():
             if topic not in known:
-                self._say(f"bptl mappings add --engine {ENGINE_NAME} --topic {topic} --unit {unit}")
-                self.bptl("mappings", "add", "--engine", ENGINE_NAME, "--topic", topic, "--unit", unit)
+                self._say(f"bptl mappings add --engine {self.engine_name} --topic {topic} --unit {unit}")
+                self.bptl("mappings", "add", "--engine", self.engine_name, "--topic", topic, "--unit", unit)
 
     def bptl(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
         """Run one ``bptl`` command to its end and return what it printed; raises CommandFailed."""
@@ -217,6 +227,10 @@ class Topology:
         return Part(name, [sys.executable, "-m", "bptl", verb], log=log, environment=self.environment)
 
     def _make_engine_user(self) -> None:
-        if not self.engine.rest.call("GET", "/user", query={"id": ENGINE_USER}):
-            self.engine.rest.create_user(ENGINE_USER, password=self._engine_password)
-            self.engine.rest.grant(ENGINE_USER, resource_type=_PROCESS_INSTANCE, permissions=RIGHTS)
+        rest = self.engine.rest
+        if rest.has_user(ENGINE_USER):
+            return
+        rest.create_user(ENGINE_USER, password=self._engine_password)
+        rest.grant(ENGINE_USER, resource_type=_PROCESS_INSTANCE, permissions=RIGHTS)
+        if self._diagrams:
+            rest.grant(ENGINE_USER, resource_type=_PROCESS_DEFINITION, permissions=["READ"])

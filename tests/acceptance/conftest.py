@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from stage.engines import OPERATON
+from stage.maven import JavaMissing, engine_jar, java
 from tests.acceptance.town import Town
 
 
 @pytest.fixture(scope="session")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """One long-polling worker and two workers, the sample's mappings and models deployed."""
+    try:
+        engine_jar(OPERATON)
+        java()
+    except JavaMissing as error:
+        pytest.skip(str(error))
     logs: Path = tmp_path_factory.mktemp("town")
     with Town.built(logs) as built:
         yield built

@@ -12,7 +12,7 @@ from typing import Any
 
 from stage import sample
 from stage.processes import Stage
-from stage.topology import ENGINE_NAME, Topology
+from stage.topology import Topology
 
 MODELS = Path(__file__).parent / "models"
 
@@ -40,7 +40,9 @@ class Town:
 
     def map(self, topic: str, unit: str, *options: str) -> None:
         """Map one topic as an administrator does on the command line."""
-        self.topology.bptl("mappings", "add", "--engine", ENGINE_NAME, "--topic", topic, "--unit", unit, *options)
+        self.topology.bptl(
+            "mappings", "add", "--engine", self.topology.engine_name, "--topic", topic, "--unit", unit, *options
+        )
 
     def start(self, process: str, *, business_key: str, **variables: Any) -> str:
         """Start a case; answers its instance id."""

@@ -205,6 +205,10 @@ class FakeEngine:
 
         self._faults[call] += [fault] * times
 
+    def reset_faults(self, call: str) -> None:
+        """From now on these calls are executed again."""
+        self._faults[call].clear()
+
     @contextmanager
     def down(self) -> Iterator[None]:
         """Nobody listens meanwhile."""

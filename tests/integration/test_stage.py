@@ -79,6 +79,29 @@ def test_a_named_directory_keeps_data_and_password_for_the_next_run() -> None:
                     connection.execute("CREATE TABLE IF NOT EXISTS kept (id int)")
 
 
+def test_data_whose_creation_was_interrupted_are_created_anew() -> None:
+    with tempfile.TemporaryDirectory() as parent:
+        Path(parent).chmod(0o755)
+        home = Path(parent) / "postgres"
+        code = f"""
+from pathlib import Path
+from stage.postgres import Postgres
+from stage.processes import Stage
+with Stage() as stage:
+    stage.add(Postgres(Path({str(home)!r}))).start()
+"""
+        holder = Part("the holder", [sys.executable, "-c", code], log=Path(parent) / "holder.log")
+        holder.start()
+        begun = [home / "data.unfinished" / "PG_VERSION", home / "data"]
+        holder.wait_until(lambda: any(path.exists() for path in begun), seconds=30)
+        holder.stop()
+        assert holder.exit_code == 128 + signal.SIGTERM
+        with Stage() as stage:
+            postgres = stage.add(Postgres(home))
+            postgres.start()
+            assert one(postgres.environment(), "SELECT 1") == 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
 def test_a_closed_directory_gives_way_to_one_that_the_servers_user_can_enter(tmp_path: Path) -> None:
     with Stage() as stage:

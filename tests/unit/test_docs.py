@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +14,18 @@ import click
 import pytest
 
 from bptl.cli.main import VERBS, bptl
+from bptl.sandbox.parse import processes
+from stage.environment import without_servers
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-WITH_EXAMPLES = ["README.md", "docs/how-to/add-a-work-unit.md"]
+TUTORIAL = "docs/tutorial/first-unit.md"
+TESTS_OF_EXAMPLES = {"README.md": 3, "docs/how-to/add-a-work-unit.md": 3, TUTORIAL: 2}
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?:^ {4}|`)bptl ([a-z]+)(?: ([a-z][a-z-]*))?\b", re.MULTILINE)
 EXAMPLE = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+MODEL = re.compile(r"^```xml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 page = pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in PAGES])
 
@@ -72,8 +78,8 @@ def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("path", WITH_EXAMPLES)
-def test_the_examples_run(path: str, examples: Path) -> None:
+@pytest.mark.parametrize(("path", "tests"), TESTS_OF_EXAMPLES.items())
+def test_the_examples_run(path: str, tests: int, examples: Path) -> None:
     """Each example is a file of a package with a test file beside it; the tests of that file are run."""
     for name, code in EXAMPLE.findall(read(path)):
         (examples / name).parent.mkdir(exist_ok=True)
@@ -84,4 +90,19 @@ def test_the_examples_run(path: str, examples: Path) -> None:
             if name.startswith("test_"):
                 found()
                 ran += 1
-    assert ran == 3
+    assert ran == tests
+
+
+def test_the_model_of_the_tutorial_can_be_deployed_in_the_sandbox() -> None:
+    found = MODEL.search(read(TUTORIAL))
+    assert found
+    assert [process.id for process in processes(found[1].encode(), resource="evenement.bpmn")] == ["evenement"]
+
+
+def test_the_pages_that_are_made_from_code_are_up_to_date(tmp_path: Path) -> None:
+    """In a process of their own: a setting in the environment of the tests would change the defaults that they show."""
+    environment = {"PATH": os.environ["PATH"], **without_servers()}
+    subprocess.run([sys.executable, "-m", "stage.reference", str(tmp_path)], env=environment, cwd=ROOT, check=True)
+    made = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    assert set(made) == {"command-line.md", "environment.md", "rows.md", "work-units.md"}
+    assert made == {name: read(f"docs/reference/{name}") for name in made}, "write them anew with ./run docs"

@@ -10,11 +10,15 @@ import click
 
 
 class Verb(NamedTuple):
-    """A command: its name, the module with a click command of that name, and its line in the list."""
+    """A command: its name, the module with a click command of that name, and its line in the list.
+
+    ``attribute`` is what the module calls it where the name is none of Python's.
+    """
 
     name: str
     module: str
     summary: str
+    attribute: str = ""
 
 
 class LazyGroup(click.Group):
@@ -33,9 +37,9 @@ class LazyGroup(click.Group):
         verb = self._verbs.get(cmd_name)
         if verb is None:
             return None
-        command = getattr(importlib.import_module(verb.module), verb.name)
+        command = getattr(importlib.import_module(verb.module), verb.attribute or verb.name)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{verb.module}.{verb.name} is not a click command")
+            raise TypeError(f"{verb.module}.{verb.attribute or verb.name} is not a click command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -18,6 +18,7 @@ VERBS = (
     Verb("mappings", "bptl.cli.mappings", "Which work unit does which topic."),
     Verb("tasks", "bptl.cli.task_commands", "Where tasks are, and what to do about them."),
     Verb("units", "bptl.cli.units", "The catalogue of work units."),
+    Verb("try", "bptl.cli.try_model", "Run one BPMN model in a sandbox and show its path.", "try_model"),
     Verb("sandbox", "bptl.cli.sandbox", "A small BPMN engine for laptops and tests; not for production."),
     Verb("doctor", "bptl.cli.doctor", "Check everything and say what to do."),
     Verb("manage", "bptl.cli.manage", "Django's own commands: migrate, createsuperuser, …"),

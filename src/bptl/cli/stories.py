@@ -10,7 +10,8 @@ from typing import Any
 from django.utils import timezone
 
 from bptl.tasks.actions import possible
-from bptl.tasks.models import Event, Lease, Task
+from bptl.tasks.lifecycle import Status
+from bptl.tasks.models import Effect, Event, Lease, Task
 from bptl.tasks.queries import TaskStory
 
 HEADING = ("task", "status", "outcome", "topic", "engine", "business key", "process instance", "leases", "changed at")
@@ -19,8 +20,14 @@ COMMANDS = {
     "retry": "bptl tasks retry {id} --reason …            the engine offers it once more",
     "deliver_again": "bptl tasks deliver-again {id} --reason …    its stored result is reported again",
     "complete": "bptl tasks complete {id} --reason … --var NAME=JSON    a person has done its work",
+    "give_up": "bptl tasks give-up {id} --reason …          it stays the incident that it is",
     "hand_back": "bptl tasks hand-back {id} --reason …        our lease ends, the engine offers it again",
 }
+
+SETTLE = (
+    "bptl tasks settle {id} --happened --result JSON --reason …    {key} happened: it is not repeated",
+    "bptl tasks settle {id} --did-not-happen --reason …            {key} did not: it is done again",
+)
 
 
 def row(task: Task) -> tuple[str, ...]:
@@ -88,6 +95,23 @@ def whole(story: TaskStory) -> dict[str, Any]:
             }
             for lease in story.leases
         ],
+        "effects": [
+            {
+                "id": effect.pk,
+                "key": effect.key,
+                "lease_id": effect.lease_id,
+                "arguments": effect.arguments,
+                "intended_at": effect.intended_at,
+                "gives_up_at": effect.gives_up_at,
+                "settles_at": effect.settles_at,
+                "end": effect.end,
+                "ended_at": effect.ended_at,
+                "known_by": effect.known_by,
+                "result": effect.result,
+                "error": effect.error,
+            }
+            for effect in _effects(task)
+        ],
         "events": [
             {"at": event.at, "name": event.name, "actor": event.actor, "detail": event.detail} for event in story.events
         ],
@@ -96,15 +120,18 @@ def whole(story: TaskStory) -> dict[str, Any]:
 
 
 def page(story: TaskStory) -> list[str]:
-    """The lines of ``bptl tasks show``: the error first, then what it is, its walk, its variables, what can be done."""
+    """The lines of ``bptl tasks show``: the error, what it is, its walk, effects, variables, what can be done."""
     task = story.task
     lines = [f"task {task.pk}: {task.topic} is {_state(task)}"]
     if error := _error(story):
         lines += ["", f"  error: {error}"]
+    effects = _effects(task)
     lines += ["", *_about(task), "", "walk:", *_walk(story)]
+    if effects:
+        lines += ["", "effects:", *(line for effect in effects for line in _effect(effect, story.leases))]
     lines += ["", "variables in:", *_variables(task.variables)]
     lines += ["", "result:", *_result(task)]
-    commands = [COMMANDS[action].format(id=task.pk) for action in possible(task)]
+    commands = [*_questions(task, effects), *(COMMANDS[action].format(id=task.pk) for action in possible(task))]
     return [*lines, "", "what can be done now:", *(f"  {command}" for command in commands or ["nothing is needed"])]
 
 
@@ -118,7 +145,9 @@ def _state(task: Task) -> str:
 def _error(story: TaskStory) -> str:
     """The cause of what is wrong now: the engine's refusal of a result, else the error of the last attempt."""
     task = story.task
-    if task.report_error and task.status != "delivered":
+    if task.status == Status.UNCERTAIN:
+        return f"nobody knows, a person must decide: {task.report_error}"
+    if task.report_error and task.status != Status.DELIVERED:
         return f"the engine does not take the result: {task.report_error}"
     if task.outcome == "completed":
         return ""
@@ -177,6 +206,35 @@ def _again(error: Mapping[str, Any] | None) -> str:
 def _event(event: Event) -> str:
     detail = ", ".join(f"{name}: {value}" for name, value in event.detail.items())
     return " ".join(part for part in (event.name, f"by {event.actor}" if event.actor else "", detail) if part)
+
+
+def _effects(task: Task) -> list[Effect]:
+    return list(task.effects.order_by("id"))
+
+
+def _effect(effect: Effect, leases: Sequence[Lease]) -> Iterator[str]:
+    """One row of the ledger: what became of it, with what it was done, what it gave."""
+    lease = next((f"lease {lease.number}" for lease in leases if lease.id == effect.lease_id), "a lease")
+    if effect.ended_at is None:
+        state = f"open since {_time(effect.intended_at)}: nobody knows yet whether it happened"
+    else:
+        state = f"{effect.get_end_display()}, known by {effect.known_by} since {_time(effect.ended_at)}"
+    yield f"  {effect.pk}  {effect.key} ({lease}): {state}"
+    if effect.arguments:
+        yield f"      arguments: {json.dumps(effect.arguments, ensure_ascii=False)}"
+    if effect.end == Effect.End.HAPPENED:
+        yield f"      result: {json.dumps(effect.result, ensure_ascii=False)}"
+    if effect.error:
+        yield f"      last error: {effect.error}"
+
+
+def _questions(task: Task, effects: Sequence[Effect]) -> Iterator[str]:
+    """The commands that answer what a person is asked; none before the engine holds the task back."""
+    if task.status != Status.UNCERTAIN or not (task.parked or task.lease_id is None):
+        return
+    for effect in effects:
+        if not effect.end:
+            yield from (command.format(id=effect.pk, key=effect.key) for command in SETTLE)
 
 
 def _variables(variables: Mapping[str, Any]) -> Sequence[str]:

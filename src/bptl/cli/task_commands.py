@@ -10,11 +10,13 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from bptl.cli.start import start_django
+
+T = TypeVar("T")
 
 
 def accountable(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,7 +101,7 @@ def count(as_json: bool) -> None:
 @click.argument("number", type=int)
 @as_json
 def show(number: int, as_json: bool) -> None:
-    """Tell all that is known of task NUMBER: its error, its walk, its variables, what can be done now."""
+    """Tell all that is known of task NUMBER: its error, its walk, its effects, its variables, what can be done now."""
     start_django()
     from bptl.cli import stories
     from bptl.tasks import queries
@@ -161,6 +163,57 @@ def complete(number: int, texts: tuple[str, ...], actor: str, reason: str) -> No
     click.echo(f"task {number}: completed by hand")
 
 
+@tasks.command()
+@click.argument("effect", type=int)
+@click.option("--happened", "answer", flag_value="it happened", help="The service shows that it happened.")
+@click.option("--did-not-happen", "answer", flag_value="it did not happen", help="It certainly did not: do it again.")
+@click.option(
+    "--result", "text", metavar="JSON", help="What the effect gave, when it happened: its unit goes on with it."
+)
+@accountable
+def settle(effect: int, answer: str | None, text: str | None, actor: str, reason: str) -> None:
+    """Say what became of the open EFFECT of an uncertain task; bptl tasks show names its number.
+
+    When it was the last open one, the task runs again: what happened is not repeated, what did not is done.
+    """
+    if answer is None:
+        raise click.UsageError("say --happened or --did-not-happen")
+    happened = answer == "it happened"
+    if text is not None and not happened:
+        raise click.UsageError("--result: what did not happen has no result")
+    try:
+        result = None if text is None else _json(text)
+    except ValueError:
+        raise click.UsageError(
+            f"--result {text}: {text!r} is not JSON; a text needs quotes: --result '\"{text}\"'"
+        ) from None
+    start_django()
+    from bptl.tasks import actions
+    from bptl.tasks.models import Effect
+
+    try:
+        number = Effect.objects.get(id=effect).task_id
+    except Effect.DoesNotExist:
+        raise click.ClickException(f"there is no effect {effect}; bptl tasks show names those of a task") from None
+    last = _do(
+        number, partial(actions.settle_effect, effect, happened=happened, result=result, actor=actor, reason=reason)
+    )
+    then = "runs again under its next lease" if last else f"waits for other answers, see bptl tasks show {number}"
+    click.echo(f"effect {effect}: {answer}; task {number} {then}")
+
+
+@tasks.command("give-up")
+@click.argument("number", type=int)
+@accountable
+def give_up(number: int, actor: str, reason: str) -> None:
+    """Leave the uncertain task NUMBER as the incident that it is at its engine."""
+    start_django()
+    from bptl.tasks import actions
+
+    _do(number, partial(actions.give_up, number, actor=actor, reason=reason))
+    click.echo(f"task {number}: given up, it stays an incident at its engine")
+
+
 @tasks.command("hand-back")
 @click.argument("number", type=int)
 @accountable
@@ -173,8 +226,8 @@ def hand_back(number: int, actor: str, reason: str) -> None:
     click.echo(f"task {number}: handed back to its engine")
 
 
-def _do(number: int, action: Callable[[], None]) -> None:
-    """Run one action; a refusal becomes one line."""
+def _do(number: int, action: Callable[[], T]) -> T:
+    """Run one action and answer what it does; a refusal becomes one line."""
     from bptl.engines.base import EngineError
     from bptl.engines.variables import UnsendableValue
     from bptl.tasks.actions import ActionRefused
@@ -182,7 +235,7 @@ def _do(number: int, action: Callable[[], None]) -> None:
     from bptl.tasks.models import Task
 
     try:
-        action()
+        return action()
     except Task.DoesNotExist:
         raise click.ClickException(f"there is no task {number}; see bptl tasks list") from None
     except (ActionRefused, TransitionRefused) as error:
@@ -198,11 +251,18 @@ def _variable(text: str) -> tuple[str, Any]:
     if not (sign and name):
         raise click.UsageError(f"--var {text}: write NAME=JSON, for instance --var 'besluit=\"verlenen\"'")
     try:
-        return name, json.loads(value)
+        return name, _json(value)
     except ValueError:
         raise click.UsageError(
             f"--var {text}: {value!r} is not JSON; a text needs quotes: --var '{name}=\"{value}\"'"
         ) from None
+
+
+def _json(text: str) -> Any:
+    """The value that ``text`` says; ValueError when it is no JSON or no database takes it (half a character)."""
+    value = json.loads(text)
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    return value
 
 
 def _must_be_one_of(option: str, value: str, known: list[str]) -> None:

@@ -72,7 +72,9 @@ class Instance:
     def enter(self, task: Any) -> None:
         """A task is reached and will wait, or a subprocess begins: its inputs, then the rows of its waiting."""
         element, task_id = task.task_spec.element, str(task.id)
-        self._began(task_id, element)
+        self._open.add(task_id)
+        if not _is_possible_event(task):
+            self._began(task_id, element)
         for name, value in element.inputs:
             self.scopes.set_local(task_id, {name: self.parameter(task, value)})
         if element.kind:
@@ -85,6 +87,8 @@ class Instance:
             self._began(task_id, element)
             for name, value in element.inputs:
                 self.scopes.set_local(task_id, {name: self.parameter(task, value)})
+        elif _is_possible_event(task):
+            self._began(task_id, element)
         for name, value in () if task.internal_data.get("vanished") else element.outputs:
             self.scopes.set(self.chain(task)[1:], {name: self.parameter(task, value)})
         if element.kind == "throw" and element.event and element.event.kind == "signal":
@@ -114,7 +118,7 @@ class Instance:
         if following is None:
             return False
         again.internal_data |= {"entered": True, "timer": [*following]}
-        self._began(str(again.id), task.task_spec.element)
+        self._open.add(str(again.id))
         waits.put_timer(self, again, str(again.id), task.task_spec.element)
         return True
 
@@ -292,12 +296,11 @@ class Instance:
             self._advancing = False
         if self.ended:
             return
-        if self.workflow.completed:
-            self.finish("COMPLETED")
-            return
         for key in self._open - self._living():
             self._close(key, canceled=True)
             self.scopes.leave(key)
+        if self.workflow.completed:
+            self.finish("COMPLETED")
 
     def _count(self, rounds: Counter[Any], task: Any) -> None:
         """One more step. The instances of a multi-instance activity are no rounds."""
@@ -381,6 +384,12 @@ class Instance:
         self.engine.store.run(statement, [self.engine.clock.now(), int(canceled), self.id, key])
         if not canceled:
             self.scopes.leave(key)
+
+
+def _is_possible_event(task: Any) -> bool:
+    """At a boundary or behind an event-based gateway: history knows it only once it has happened."""
+    after_gateway = isinstance(task.parent and task.parent.task_spec, specs.EventGateway)
+    return after_gateway or isinstance(task.task_spec, specs.Boundary)
 
 
 def _interrupted(workflow: Any) -> bool:

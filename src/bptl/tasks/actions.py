@@ -149,8 +149,13 @@ FROM moved WHERE l.id = moved.last_lease_id AND l.ended_at IS NULL
 
 
 def give_up(task_id: int, *, actor: str, reason: str) -> None:
-    """Leave an uncertain task as the incident that it is at the engine; TransitionRefused when it is not parked."""
+    """Leave an uncertain task as the incident that it is at the engine.
+
+    Raises TransitionRefused when it is not uncertain, ActionRefused when the engine does not hold it back yet.
+    """
     task = Task.objects.get(id=task_id)
+    if task.status == Status.UNCERTAIN and not task.parked and task.lease_id is not None:
+        raise ActionRefused(task.id, "the engine does not know yet that it is parked; ask again in a moment")
     result = {"message": f"given up by {actor}: {reason}", "details": task.report_error, "retries": 0, "wait_ms": 0}
     with transaction.atomic():
         sql.query(_GIVE_UP, [uuid.uuid4(), storable(result), task_id])

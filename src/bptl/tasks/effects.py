@@ -11,22 +11,26 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from django.db import transaction
+
 from bptl.lib.http import NeverSent
-from bptl.lib.json import storable
+from bptl.lib.json import plain, storable, storable_text
 from bptl.lib.log import get_logger
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move
 from bptl.tasks.models import Effect, Event
 from bptl.work_units.contract import (
     DidNotHappen,
-    EffectChanged,
     Happened,
     LeaseEnded,
+    NeverAgain,
     ProcessNotFound,
     Refused,
     Uncertain,
+    changed,
 )
 
 log = get_logger(__name__)
@@ -37,7 +41,7 @@ CERTAINLY_NOT = (DidNotHappen, Refused, ProcessNotFound, LeaseEnded, NeverSent)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One row of the ledger. ``settles_in`` (seconds) may be negative; ``mine``: intended under the present lease."""
+    """One row of the ledger. ``settles_in`` (seconds) may be negative."""
 
     id: int
     lease_id: uuid.UUID
@@ -72,6 +76,7 @@ class Ledger:
     ) -> Any:
         """See Work.once."""
         self.check()
+        arguments = plain(dict(arguments))
         known = self._known(key)
         self._compare(key, known, arguments)
         for row in known:
@@ -89,17 +94,9 @@ class Ledger:
 
     def _compare(self, key: str, known: Sequence[Known], arguments: Mapping[str, Any]) -> None:
         for row in known:
-            if row.end == Effect.End.DID_NOT_HAPPEN or row.arguments == dict(arguments):
+            if row.end == Effect.End.DID_NOT_HAPPEN or row.arguments == arguments:
                 continue
-            names = sorted({*row.arguments, *arguments})
-            raise EffectChanged(
-                key,
-                {
-                    name: (row.arguments.get(name), arguments.get(name))
-                    for name in names
-                    if row.arguments.get(name) != arguments.get(name)
-                },
-            )
+            raise changed(key, row.arguments, arguments)
 
     def _ask(
         self,
@@ -119,9 +116,10 @@ class Ledger:
             self.sleep(wait)
         answer = reconcile()
         end = Effect.End.DID_NOT_HAPPEN if answer is None else Effect.End.HAPPENED
+        result = plain(answer.result) if answer else None
         for row in open_rows:
-            _end(row.id, row.lease_id, end, known_by="reconciled", result=answer.result if answer else None)
-        return answer
+            _end(row.id, row.lease_id, end, known_by="reconciled", result=result, asker=self.lease_id)
+        return Happened(result) if answer else None
 
     def _intend(
         self, key: str, arguments: Mapping[str, Any], gives_up_after: timedelta, settles_after: timedelta
@@ -131,7 +129,7 @@ class Ledger:
             _INTEND,
             [
                 key,
-                storable(dict(arguments)),
+                storable(arguments),
                 gives_up_after,
                 gives_up_after + settles_after,
                 self.task_id,
@@ -160,15 +158,26 @@ class Ledger:
             sending.check()
             result = effect(sending)
         except CERTAINLY_NOT as error:
-            _end(sending.effect_id, self.lease_id, Effect.End.DID_NOT_HAPPEN, known_by="answer", error=str(error))
+            text = storable_text(str(error))
+            _end(sending.effect_id, self.lease_id, Effect.End.DID_NOT_HAPPEN, known_by="answer", error=text)
             raise
         except BaseException as error:
-            sql.query(_STILL_OPEN, [f"{type(error).__name__}: {error}", sending.effect_id])
+            text = storable_text(f"{type(error).__name__}: {error}")
+            sql.query(_STILL_OPEN, [text, sending.effect_id])
             if isinstance(error, Exception) and reconcile is None and not idempotent:
-                raise Uncertain(key, f"{type(error).__name__}: {error}") from error
+                raise Uncertain(key, text) from error
             raise
-        _end(sending.effect_id, self.lease_id, Effect.End.HAPPENED, known_by="answer", result=result)
-        return result
+        happened = partial(
+            _end, sending.effect_id, self.lease_id, Effect.End.HAPPENED, known_by="answer", may_double=not idempotent
+        )
+        try:
+            kept = plain(result)
+        except (TypeError, ValueError) as error:
+            text = storable_text(f"it happened, but its result cannot be kept: {error}")
+            happened(error=text)
+            raise NeverAgain(f"effect {key!r}: {text}") from error
+        happened(result=kept)
+        return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +208,8 @@ SELECT t.id, %s, t.lease_id, %s::jsonb, now(), now() + %s, now() + %s, '', '', '
 FROM tasks_task t WHERE t.id = %s AND t.lease_id = %s AND t.status = 'running'
 FOR UPDATE OF t
 ON CONFLICT (task_id, key, lease_id) DO UPDATE SET arguments = excluded.arguments, intended_at = now(),
-    gives_up_at = excluded.gives_up_at, settles_at = excluded.settles_at, "end" = '', ended_at = NULL, known_by = ''
+    gives_up_at = excluded.gives_up_at, settles_at = excluded.settles_at, "end" = '', ended_at = NULL, known_by = '',
+    error = ''
 WHERE tasks_effect."end" <> 'happened'
 RETURNING id
 """
@@ -207,8 +217,14 @@ RETURNING id
 
 _END = """
 UPDATE tasks_effect SET "end" = %s, ended_at = now(), known_by = %s, result = %s::jsonb, error = %s
-WHERE id = %s AND lease_id = %s AND ("end" = '' OR "end" = %s)
+WHERE id = %s AND lease_id = %s
+    AND ("end" = '' OR ("end" = 'did_not_happen' AND known_by <> 'answer' AND %s = 'happened'))
 RETURNING task_id, key
+"""
+# The call's own answer knows better than a service that was asked too early, or a person.
+
+_LOCK = """
+SELECT t.lease_id FROM tasks_task t JOIN tasks_effect e ON e.task_id = t.id WHERE e.id = %s FOR UPDATE OF t
 """
 
 _TWICE = """
@@ -226,13 +242,23 @@ def _end(
     known_by: str,
     result: Any = None,
     error: str = "",
+    may_double: bool = False,
+    asker: uuid.UUID | None = None,
 ) -> None:
+    """Write how an intent ended. ``asker`` is the lease that asked about another's intent: it must still live."""
     text = storable(result) if end is Effect.End.HAPPENED else None
-    rows = sql.query(_END, [end, known_by, text, error, effect_id, lease_id, end])
-    if not rows:
-        return
-    (row,) = rows
-    if end is Effect.End.HAPPENED and sql.query(_TWICE, [row.task_id, row.key])[0].times > 1:
+    with transaction.atomic():
+        # Locked, so that a doubt committed meanwhile sees this answer, or this one sees the doubt.
+        task = sql.query(_LOCK, [effect_id])
+        if asker is not None and task[0].lease_id != asker:
+            raise LeaseEnded("the lease ended while the service was asked")
+        rows = sql.query(_END, [end, known_by, text, error, effect_id, lease_id, end])
+        if rows:
+            _follow(rows[0], lease_id, doubled=may_double and end is Effect.End.HAPPENED)
+
+
+def _follow(row: Any, lease_id: uuid.UUID, *, doubled: bool) -> None:
+    if doubled and sql.query(_TWICE, [row.task_id, row.key])[0].times > 1:
         # Never silent: a person must look at what happened twice.
         log.error("effect.doubled", task_id=row.task_id, key=row.key)
         Event.objects.create(task_id=row.task_id, lease_id=lease_id, name="effect.doubled", detail={"effect": row.key})
@@ -244,7 +270,15 @@ WITH moved AS (
     UPDATE tasks_task t SET status = '{MOVES[Move.SETTLE].target}', lease_id = NULL, reporter_id = NULL, parked = false,
         next_report_at = NULL, report_error = '', offer_due = true, look_at = now(), changed_at = now()
     WHERE t.id = %s AND t.status = '{MOVES[Move.SETTLE].statuses[0]}'
-      AND NOT EXISTS (SELECT 1 FROM tasks_effect e WHERE e.task_id = t.id AND e."end" = '')
+      AND (t.parked OR t.lease_id IS NULL)
+      AND NOT EXISTS (SELECT 1 FROM tasks_effect e WHERE e.task_id = t.id AND e."end" = ''
+          AND NOT EXISTS (SELECT 1 FROM tasks_effect other
+              WHERE other.task_id = t.id AND other.key = e.key AND other."end" = 'happened'))
+      AND (%s OR EXISTS (
+          SELECT 1 FROM tasks_effect e, (
+              SELECT id, claimed_at FROM tasks_lease
+              WHERE task_id = t.id AND claimed_at IS NOT NULL ORDER BY number DESC LIMIT 1) run
+          WHERE e.task_id = t.id AND e.lease_id <> run.id AND e.ended_at >= run.claimed_at))
     RETURNING t.id, t.last_lease_id
 ), ended AS (
     UPDATE tasks_lease l SET ended_at = now(), ended_as = '{LeaseEnd.GIVEN_BACK}'
@@ -256,12 +290,14 @@ RETURNING task_id
 """
 
 
-def offer_when_answered(task_id: int) -> bool:
-    """An uncertain task whose last open effect was answered runs again under its next lease, which finds the ledger.
+def offer_when_answered(task_id: int, *, answered: bool = True) -> bool:
+    """A parked task whose last open effect was answered runs again under its next lease, which finds the ledger.
 
-    Its retries at the engine are given back by the sweep, repeated until that is done.
+    ``answered``: it was answered just now; else only what was answered since the last run began counts. (A late result
+    may come between that run's look and its doubt, or while the parking is under way.) Its retries at the engine are
+    given back by the sweep.
     """
-    return bool(sql.query(_OFFER, [task_id]))
+    return bool(sql.query(_OFFER, [task_id, answered]))
 
 
 _BY_PERSON = """

@@ -295,7 +295,7 @@ class Effect(models.Model):
         DID_NOT_HAPPEN = "did_not_happen", _("did not happen")
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="effects")
-    key = models.CharField(_("effect"), max_length=200)
+    key = models.CharField(_("effect"), max_length=300)
     lease_id = models.UUIDField(_("lease"))
     arguments = models.JSONField(_("arguments"), default=dict)
     intended_at = models.DateTimeField(_("intended at"), db_default=Now())

@@ -37,7 +37,13 @@ def trouble(story: TaskStory) -> Trouble | None:
         return Trouble(
             _("Nobody knows whether its effect happened"),
             todo=[_("Look in the service that the unit called whether the effect is there, then decide.")],
-            commands=[_command("complete", task)],
+            cause=task.report_error,
+            commands=[
+                f"bptl tasks show {task.pk}",
+                "bptl tasks settle … --happened | --did-not-happen --reason …",
+                _command("complete", task),
+                _command("give-up", task),
+            ],
         )
     if task.parked:
         return Trouble(

@@ -77,6 +77,12 @@ class EffectChanged(NeverAgain):
         )
 
 
+def changed(key: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> EffectChanged:
+    """The error that names every argument that differs."""
+    names = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+    return EffectChanged(key, {name: (then.get(name), now.get(name)) for name in names})
+
+
 class InvalidInput(NeverAgain):
     """The process variables do not fit the unit's inputs; ``faults`` names every bad field."""
 

@@ -30,14 +30,18 @@ from typing import Any
 import structlog
 from structlog.testing import LogCapture
 
+from bptl.lib.json import plain
 from bptl.work_units.contract import (
+    DidNotHappen,
     Effect,
     LeaseEnded,
     ProcessNotFound,
     Reconcile,
+    Refused,
     TaskFacts,
     Uncertain,
     WorkUnit,
+    changed,
     unit_of,
 )
 
@@ -183,7 +187,8 @@ class FakeWork:
         open_effects: Collection[str] = (),
     ) -> None:
         self.effects: dict[str, Any] = dict(effects or {})
-        self.open_effects = frozenset(open_effects)
+        self.open_effects = set(open_effects)
+        self._arguments: dict[str, Any] = {}
         self.task = task or task_facts()
         self.processes = processes or FakeProcesses()
         self.slept = 0.0
@@ -221,6 +226,9 @@ class FakeWork:
         """Do the effect unless ``effects`` has its result; ``open_effects`` are those an earlier attempt left open."""
         if self._cancelled:
             raise LeaseEnded("the work was cancelled")
+        given = plain(dict(arguments or {}))
+        if (then := self._arguments.get(key, given)) != given:
+            raise changed(key, then, given)
         if key in self.effects:
             return self.effects[key]
         if key in self.open_effects and not idempotent:
@@ -229,7 +237,19 @@ class FakeWork:
             if (answer := reconcile()) is not None:
                 self.effects[key] = answer.result
                 return answer.result
-        self.effects[key] = effect(FakeSending(f"{self.task.external_id}:{key}", self))
+        try:
+            result = effect(FakeSending(f"{self.task.external_id}:{key}", self))
+        except (DidNotHappen, Refused, ProcessNotFound, LeaseEnded):
+            self.open_effects.discard(key)
+            raise
+        except Exception as error:
+            self._arguments[key] = given
+            self.open_effects.add(key)
+            if reconcile is None and not idempotent:
+                raise Uncertain(key, f"{type(error).__name__}: {error}") from error
+            raise
+        self._arguments[key] = given
+        self.effects[key] = plain(result)
         return self.effects[key]
 
     def sleep(self, seconds: float) -> None:

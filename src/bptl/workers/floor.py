@@ -13,6 +13,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
 from bptl.connections.models import Mapping
 from bptl.lib.log import get_logger
 from bptl.tasks import leases
@@ -66,6 +69,7 @@ class Floor:
         self._runs: dict[uuid.UUID, Run] = {}
         self._accepting = True
         self._strays_at = 0.0
+        self._at_rest: dict[int, BaseDatabaseWrapper] = {}
         self._threads = ThreadPoolExecutor(places, thread_name_prefix="place")
         self._loop = Loop("floor", self._step)
         self.keeper = Keeper(member, clients, on_lost=self.cancel)
@@ -115,6 +119,9 @@ class Floor:
         self.keeper.stop()
         self._give_back_results()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for connection in self._at_rest.values():
+            connection.inc_thread_sharing()
+            connection.close()
         return not left
 
     def cancel(self, lease_id: uuid.UUID, reason: str) -> None:
@@ -163,6 +170,10 @@ class Floor:
 
     def _run(self, started: Run) -> None:
         claimed = started.assignment.claim
+        me = threading.get_ident()
+        self._at_rest.pop(me, None)
+        # Units use the database for their effects: a connection that was cut is opened anew before the next one.
+        close_old_connections()
         try:
             ending = run(started.assignment, started.cancellation)
             if ending is None and started.overdue:
@@ -174,6 +185,7 @@ class Floor:
             log.exception("run.failed", task_id=claimed.task_id)
             self._give_back(claimed, "BPTL failed while it ran the unit")
         finally:
+            self._at_rest[me] = connections[DEFAULT_DB_ALIAS]
             with self._lock:
                 self._runs.pop(claimed.lease_id, None)
             self._loop.wake()

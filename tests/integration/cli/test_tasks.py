@@ -119,7 +119,7 @@ def test_one_refused_retry_does_not_stop_the_others(scene: Scene) -> None:
     assert scene.there.tasks[failed.external_id].retries == 1
 
 
-@pytest.mark.parametrize("command", ["retry", "deliver-again", "complete", "hand-back"])
+@pytest.mark.parametrize("command", ["retry", "deliver-again", "complete", "give-up", "hand-back"])
 def test_nobody_acts_without_saying_why(scene: Scene, command: str) -> None:
     task = scene.task(Status.DELIVERED, Outcome.FAILED)
     answer = run(f"tasks {command} {task.pk}")
@@ -168,7 +168,10 @@ def test_a_parked_result_is_delivered_again(scene: Scene) -> None:
     assert scene.there.tasks[task.external_id].retries == 1
 
 
-@pytest.mark.parametrize("command", ["show", "deliver-again --reason x", "complete --reason x", "hand-back --reason x"])
+@pytest.mark.parametrize(
+    "command",
+    ["show", "deliver-again --reason x", "complete --reason x", "give-up --reason x", "hand-back --reason x"],
+)
 def test_a_task_that_does_not_exist_is_one_line(scene: Scene, command: str) -> None:
     verb, _, options = command.partition(" ")
     answer = run(f"tasks {verb} 999999 {options}")
@@ -182,6 +185,7 @@ def test_a_task_that_does_not_exist_is_one_line(scene: Scene, command: str) -> N
         ("complete", Status.DELIVERED, Outcome.COMPLETED),
         ("hand-back", Status.DELIVERED, Outcome.COMPLETED),
         ("deliver-again", Status.DELIVERED, Outcome.COMPLETED),
+        ("give-up", Status.RETURNED, Outcome.NONE),
     ],
 )
 def test_what_the_lifecycle_refuses_is_one_line_with_the_reason(

@@ -385,3 +385,46 @@ def test_what_fails_at_the_start_leaves_nothing(laptop: Laptop) -> None:
     with pytest.raises(EngineError, match="nobody"):
         laptop.run(model)
     assert laptop.listed("history/process-instance") == laptop.listed("external-task") == []
+
+
+def test_history_knows_an_event_only_once_it_has_happened(laptop: Laptop) -> None:
+    model = bpmn(
+        f"{START}{external('a')}{boundary('err', 'a', ERROR)}{external('b')}{boundary('late', 'b', timer('timeDuration', 'PT5M'))}"
+        f'<eventBasedGateway id="g"/>{catch("c", MESSAGE)}{catch("d", SIGNAL)}{END}<endEvent id="z"/>'
+        + flow("s", "a", "b", "e") + flow("err", "z") + flow("late", "g", "c", "z") + flow("g", "d", "z"),
+        roots=ROOTS,
+    )  # fmt: skip
+    instance = laptop.run(model)
+    assert "err" not in laptop.path(instance)
+    laptop.work("a")
+    laptop.pass_time(minutes=5)
+    laptop.message("go")
+    assert laptop.state(instance) == "COMPLETED"
+    assert laptop.path(instance) == ["s", "a", "b", "late", "g", "c", "z"]
+
+
+def test_an_activity_that_ends_with_its_instance_was_cancelled(laptop: Laptop) -> None:
+    model = bpmn(
+        f'{START}{external("a")}{boundary("b", "a", ERROR)}{END}<endEvent id="z"/>'
+        + flow("s", "a", "e")
+        + flow("b", "z"),
+        roots=ROOTS,
+    )
+    instance = laptop.run(model)
+    laptop.throw("a", "E1")
+    assert laptop.state(instance) == "COMPLETED"
+    rows = laptop.listed("history/activity-instance", processInstanceId=instance)
+    assert [row["activityId"] for row in rows if row["canceled"]] == ["a"]
+
+
+def test_what_a_terminate_end_event_leaves_behind_is_ended_too(laptop: Laptop) -> None:
+    called = bpmn(f'<startEvent id="cs"/>{external("inside")}' + flow("cs", "inside"), key="called")
+    laptop.deploy(called, "called.bpmn")
+    model = bpmn(
+        f'{START}<parallelGateway id="f"/><callActivity id="c" calledElement="called"/>{external("a")}'
+        '<endEvent id="t"><terminateEventDefinition/></endEvent>' + flow("s", "f", "c") + flow("f", "a", "t")
+    )
+    instance = laptop.run(model)
+    laptop.work("a")
+    assert laptop.state(instance) == "COMPLETED"
+    assert laptop.waits() == []

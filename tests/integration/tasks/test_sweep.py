@@ -415,3 +415,16 @@ def test_rows_of_requests_that_are_over_are_taken_away_and_nothing_else(scene: S
     tidy()
     assert set(Fetch.objects.values_list("id", flat=True)) == {watched.number, still_open.number}
     assert fresh(task).status == Status.QUEUED
+
+
+@pytest.mark.parametrize(("status", "crashes"), [(Status.RUNNING, 1), (Status.QUEUED, 0), (Status.PERFORMED, 0)])
+def test_only_a_process_that_died_while_the_unit_ran_counts_as_a_crash(
+    scene: Scene, sweeper: uuid.UUID, status: Status, crashes: int
+) -> None:
+    gone = scene.process()
+    outcome = Outcome.COMPLETED if status == Status.PERFORMED else Outcome.NONE
+    task = scene.task(status, outcome, live=True, holder=gone)
+    scene.silence(gone)
+    swept(scene, sweeper)
+    assert fresh(task).lease_id is None
+    assert fresh(task).crashes == crashes

@@ -48,6 +48,7 @@ def there(double: FakeEngine) -> FakeEngine:
 def scene(there: FakeEngine, transactional_db: None) -> Iterator[Scene]:
     units.GATES.clear()
     units.STARTED.clear()
+    units.PAID.clear()
     units.STOPPED.clear()
     registry.load.cache_clear()
     for unit in units.ALL:

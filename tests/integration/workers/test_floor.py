@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
+from bptl.tasks import actions
 from bptl.tasks.delivery import outbox
 from bptl.tasks.execution.claim import claim
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
@@ -131,6 +132,33 @@ def test_a_bpmn_error_is_thrown(scene: Scene, there: FakeEngine, open_floor: Ope
     thrown = there.thrown[external.id]
     assert (thrown["errorCode"], thrown["errorMessage"]) == ("INCOMPLETE", "no attachments")
     assert thrown["variables"]["missing"]["value"] == "plan"
+
+
+def test_a_mapping_makes_a_bpmn_error_of_a_failure(scene: Scene, there: FakeEngine, open_floor: OpenFloor) -> None:
+    scene.map("failing", "test.try_again", error_codes={"HTTP 404": "ABSENT", "TryAgain": "BUSY"})
+    (external,) = queue(scene, there, "failing")
+    open_floor()
+    task = becomes(external, Status.DELIVERED, Outcome.THROWN)
+    thrown = there.thrown[external.id]
+    assert (thrown["errorCode"], thrown["errorMessage"]) == ("BUSY", "the register is away")
+    assert task.result is not None
+    assert task.result["catcher"] == "not checked", "this engine shows no models"
+
+
+def test_a_task_on_which_three_processes_died_is_left_to_a_person(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor
+) -> None:
+    scene.map("deadly", "test.wait_at_gate")
+    (external,) = queue(scene, there, "deadly")
+    Task.objects.update(crashes=3)
+    open_floor()
+    task = becomes(external, Status.DELIVERED, Outcome.FAILED)
+    (failure,) = there.failures
+    assert failure.retries == 0
+    assert failure.message == "quarantined: 3 times a process died while it ran test.wait_at_gate on this task"
+    assert units.STARTED[external.id] == 0
+    actions.retry(task.id, actor="Saskia", reason="more memory")
+    assert Task.objects.get().crashes == 0
 
 
 def test_invalid_input_is_an_incident_at_once_that_names_every_bad_field(

@@ -5,7 +5,17 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 
-from bptl.work_units.contract import BusinessError, Inputs, LeaseEnded, Outputs, TryAgain, Work, work_unit
+from bptl.work_units.contract import (
+    BusinessError,
+    Inputs,
+    LeaseEnded,
+    Outputs,
+    Sending,
+    TryAgain,
+    Uncertain,
+    Work,
+    work_unit,
+)
 
 GATES: defaultdict[str, threading.Event] = defaultdict(threading.Event)
 """What a gated unit waits for, by the name in its input."""
@@ -15,6 +25,10 @@ STARTED: Counter[str] = Counter()
 
 STOPPED: list[str] = []
 """External tasks whose unit was told to stop and did."""
+
+
+PAID: Counter[str] = Counter()
+"""Payments that really happened, by idempotency key."""
 
 
 class Gate(Inputs):
@@ -87,4 +101,40 @@ def greet(work: Work, inputs: Person) -> None:
     """Need good input."""
 
 
-ALL = (wait_at_gate, try_again, throw, leave, answer_unstorable, greet)
+class Payment(Inputs):
+    """Whether the payment's answer is lost, and the gate behind which the service acts."""
+
+    silent: bool = True
+    gate: str = ""
+
+
+class Paid(Outputs):
+    """The receipt."""
+
+    receipt: str
+
+
+@work_unit("test.pay")
+def pay(work: Work, inputs: Payment) -> Paid:
+    """Pay once, at a service that cannot be asked."""
+    STARTED[work.task.external_id] += 1
+
+    def paying(sending: Sending) -> str:
+        sending.check()
+        if inputs.gate:
+            GATES[inputs.gate].wait(20)
+        PAID[sending.idempotency_key] += 1
+        if inputs.silent:
+            raise TimeoutError("no answer in 30 s")
+        return "R-1"
+
+    return Paid(receipt=work.once("pay", paying))
+
+
+@work_unit("test.doubt_unstorable")
+def doubt_unstorable(work: Work, inputs: Nothing) -> None:
+    """Be uncertain for a reason that no database takes."""
+    raise Uncertain("pay", "cut after \x00 and \ud800")
+
+
+ALL = (wait_at_gate, try_again, throw, leave, answer_unstorable, greet, pay, doubt_unstorable)

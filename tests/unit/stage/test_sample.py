@@ -7,8 +7,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from bptl.connections.plans import parse
 from bptl.work_units import registry
-from bptl.work_units.contract import BusinessError, TryAgain
+from bptl.work_units.contract import BusinessError, InvalidInput, TryAgain
 from bptl.work_units.testing import FakeWork, run
 from stage import sample
 
@@ -60,6 +61,15 @@ def test_five_cases_take_every_path() -> None:
 def test_some_case_that_is_granted_fails_before_it_is_published() -> None:
     with pytest.raises(TryAgain):
         run(registry.load().get("demo.flaky"), values(2), work=FakeWork())
+
+
+def test_somebody_who_watches_finds_work_to_do() -> None:
+    bad, outage = sample.watched_variables(11), sample.watched_variables(7)
+    with pytest.raises(InvalidInput):
+        run(registry.load().get("demo.decide"), {"hoogte": bad["hoogte"], "bijlagen": ["plan.pdf"]})
+    plan = next(item.get("value") for item in MODEL.iter(f"{CAMUNDA}property") if item.get("name") == "RETRY_CONFIG")
+    assert plan is not None
+    assert outage["failures"] == len(parse(plan)) + 1, "the last retry fails too; one by hand works"
 
 
 def test_cases_have_keys_of_their_own() -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from bptl.lib.json import storable
 from bptl.lib.log import get_logger
-from bptl.tasks import sql
+from bptl.tasks import effects, sql
 from bptl.tasks.delivery.report import Answer, Report, Verdict
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Outcome, Status
 
@@ -278,8 +278,10 @@ def settle_doubt(verdict: Verdict) -> None:
     match verdict.answer:
         case Answer.TAKEN | Answer.ASSUMED | Answer.LOST:
             sql.query(_DOUBT_PARKED, [report.task_id, report.lease_id])
+            effects.offer_when_answered(report.task_id, answered=False)
         case Answer.LEASE_ENDED:
             sql.query(_DOUBT_LEASE_ENDED, [report.task_id, report.lease_id])
+            effects.offer_when_answered(report.task_id, answered=False)
         case _:
             wait = verdict.wait or LATER_WAITS[min(report.tries, len(LATER_WAITS)) - 1]
             sql.query(_DOUBT_LATER, [wait, report.task_id, report.lease_id])

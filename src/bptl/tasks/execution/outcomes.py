@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from bptl.lib.json import storable
+from bptl.lib.json import storable, storable_text
 from bptl.lib.log import get_logger
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import MOVES, Move, Outcome
@@ -140,6 +140,7 @@ RETURNING task_id
 def doubt(task_id: int, lease_id: uuid.UUID, reason: str) -> bool:
     """Commit that a run left an effect open: the task is parked at the engine and a person decides. False when the
     lease has ended meanwhile."""
+    reason = storable_text(reason)
     text = storable({"message": reason})
     taken = bool(sql.query(_DOUBT, [reason, task_id, lease_id, text, text]))
     if not taken:

@@ -23,7 +23,6 @@ from bptl.engines.base import (
 )
 from bptl.engines.variables import Variable, decode_all, encode
 from bptl.lib.log import get_logger
-from bptl.tasks.effects import Ledger
 from bptl.work_units.contract import (
     DidNotHappen,
     Effect,
@@ -65,12 +64,14 @@ class Cancellation:
 
 
 class RunningWork:
-    """The ``work`` of one run."""
+    """The ``work`` of one run. Without ``lease_id`` there is no ledger: a trial brings a ``once`` of its own."""
 
-    def __init__(self, task: TaskFacts, *, lease_id: uuid.UUID, cancellation: Cancellation, engine: Engine) -> None:
+    def __init__(
+        self, task: TaskFacts, *, lease_id: uuid.UUID | None, cancellation: Cancellation, engine: Engine
+    ) -> None:
         self._task = task
         self._cancellation = cancellation
-        self._ledger = Ledger(task.task_id, lease_id, task.external_id, sleep=self.sleep, check=cancellation.check)
+        self._lease_id = lease_id
         self._processes = EngineProcesses(
             engine, own_instance=task.process_instance_id, cancellation=cancellation, once=self.once
         )
@@ -119,7 +120,19 @@ class RunningWork:
         settles_after: timedelta = timedelta(seconds=2),
     ) -> Any:
         """Do an effect once per task; see the contract."""
-        return self._ledger.once(
+        if self._lease_id is None:
+            raise ValueError("work without a lease has no ledger")
+        # Here, because a trial (bptl try) uses this module without Django's models.
+        from bptl.tasks.effects import Ledger
+
+        ledger = Ledger(
+            self._task.task_id,
+            self._lease_id,
+            self._task.external_id,
+            sleep=self.sleep,
+            check=self._cancellation.check,
+        )
+        return ledger.once(
             key,
             effect,
             arguments=arguments or {},

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
             name='Effect',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=200, verbose_name='effect')),
+                ('key', models.CharField(max_length=300, verbose_name='effect')),
                 ('lease_id', models.UUIDField(verbose_name='lease')),
                 ('arguments', models.JSONField(default=dict, verbose_name='arguments')),
                 ('intended_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='intended at')),

@@ -243,11 +243,10 @@ WHERE t.id = %s AND t.status = '{Status.PERFORMED}' AND t.outcome = '{Outcome.FA
 """
 
 
-def _offer(task_id: int, task: ExternalTask, engine: Engine) -> None:
-    """A settled task gets its retries back; the step is repeated until the engine has them."""
+def _offer(task: ExternalTask, engine: Engine) -> None:
+    """A settled task gets its retries back, until its next lease: a delayed parking may take them again."""
     if task.retries == 0:
         engine.set_retries(task.id, 1)
-    sql.query("UPDATE tasks_task SET offer_due = false WHERE id = %s AND offer_due", [task_id])
 
 
 def _ask_about(row: Any, engine: Engine) -> None:
@@ -262,7 +261,7 @@ def _still_there(row: Any, task: ExternalTask, engine: Engine) -> None:
     last lease).
     """
     if row.offer_due:
-        _offer(row.id, task, engine)
+        _offer(task, engine)
     if task.retries != 0 or row.status != Status.PERFORMED or row.parked or row.lease_id is not None:
         return
     if row.outcome == Outcome.FAILED:

@@ -1,0 +1,121 @@
+"""A work unit, or an answer in its place, on one external task of a trial: what it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from bptl.cli.trial.answers import Answer
+from bptl.engines.base import Engine, ExternalTask
+from bptl.engines.variables import UnreadableVariable, UnsendableValue, Variable, decode_all, encode_all
+from bptl.tasks.execution.faults import message_of, shortened
+from bptl.tasks.execution.work import Cancellation, RunningWork
+from bptl.tasks.retries import NO_RETRY, Retry, next_retry, plan_of
+from bptl.work_units.contract import BusinessError, Effect, LeaseEnded, NeverAgain, TaskFacts, TryAgain, WorkUnit
+
+ENGINE_NAME = "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How the work ended: completed with ``variables``; a BPMN error ``code``; or failed, with ``retry``."""
+
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    code: str = ""
+    message: str = ""
+    retry: Retry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSending:
+    """What an effect is given in a trial: it is never too late."""
+
+    idempotency_key: str
+
+    def check(self) -> None:
+        """Nothing can be wrong: a trial has no leases."""
+
+
+class TrialWork(RunningWork):
+    """The ``work`` of a real run, but nobody waits: the engine's clock moves, and the ledger is ``effects``."""
+
+    def __init__(
+        self,
+        task: TaskFacts,
+        *,
+        engine: Engine,
+        pass_time: Callable[[timedelta], None],
+        effects: MutableMapping[str, Any],
+    ) -> None:
+        super().__init__(task, lease_id=None, cancellation=Cancellation(), engine=engine)
+        self._pass_time = pass_time
+        self._effects = effects
+
+    def once(self, key: str, effect: Effect, **_: Any) -> Any:
+        """Do an effect, unless an earlier attempt at this task has done it."""
+        name = f"{self.task.external_id}:{key}"
+        if name not in self._effects:
+            self._effects[name] = effect(TrialSending(name))
+        return self._effects[name]
+
+    def sleep(self, seconds: float) -> None:
+        """Move the engine's clock by ``seconds``."""
+        self._pass_time(timedelta(seconds=seconds))
+
+
+def answered(answer: Answer, task: ExternalTask) -> Report:
+    """What an answer reports. A failure is tried again by the model's plan, else by the default one."""
+    if answer.failure:
+        return _again(answer.failure, task, plan="")
+    return Report(encode_all(answer.variables), code=answer.error, message=answer.message)
+
+
+def run(
+    unit: WorkUnit,
+    task: ExternalTask,
+    *,
+    attempt: int,
+    engine: Engine,
+    pass_time: Callable[[timedelta], None],
+    effects: MutableMapping[str, Any],
+) -> Report:
+    """Run a unit as a worker does; never raises for a fault of the unit. ``effects`` remembers what attempts did."""
+    facts = TaskFacts(
+        task_id=0,
+        engine=ENGINE_NAME,
+        topic=task.topic,
+        external_id=task.id,
+        process_instance_id=task.process_instance_id,
+        process_definition_key=task.process_definition_key,
+        activity_id=task.activity_id,
+        business_key=task.business_key,
+        tenant_id=task.tenant_id,
+        attempt=attempt,
+    )
+    work = TrialWork(facts, engine=engine, pass_time=pass_time, effects=effects)
+    try:
+        values = decode_all(
+            task.variables,
+            load_file=lambda name: engine.file(
+                name, process_instance_id=task.process_instance_id, execution_id=task.execution_id or None
+            ),
+        )
+        return Report(encode_all(unit.run(work, values)))
+    except BusinessError as error:
+        try:
+            return Report(encode_all(error.variables), code=error.code, message=shortened(error.message or str(error)))
+        except UnsendableValue as fault:
+            return Report(message=message_of(fault), retry=NO_RETRY)
+    except TryAgain as error:
+        return _again(message_of(error), task, plan=unit.retry_plan, delay=error.delay)
+    except (NeverAgain, LeaseEnded, UnreadableVariable, UnsendableValue) as error:
+        return Report(message=message_of(error), retry=NO_RETRY)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the border of foreign code
+        return _again(message_of(error), task, plan=unit.retry_plan)
+
+
+def _again(message: str, task: ExternalTask, *, plan: str, delay: timedelta | None = None) -> Report:
+    waits = plan_of(mapping="", extension_properties=task.extension_properties, unit=plan).waits
+    return Report(message=message, retry=next_retry(waits, engine_retries=task.retries, delay=delay))

@@ -1,0 +1,188 @@
+"""The pages of docs/reference that are made from code: ``python -m stage.reference [FOLDER]`` writes them.
+
+Reads the settings, so the environment must be fit to start with; a setting there changes the defaults that are shown.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import click
+from django.db.models import Field, Model
+
+from bptl.cli.main import VERBS, bptl
+from bptl.cli.start import start_django
+from bptl.work_units import registry
+from bptl.work_units.contract import WorkUnit
+from bptl.work_units.description import VariableDescription, inputs_of, outputs_of
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+OURS = ("bptl.work_units.",)
+
+
+def environment() -> str:
+    """The variables that the processes read."""
+    from bptl.conf.reference import page
+    from bptl.conf.settings import environment as read
+
+    return page(read.declared)
+
+
+def command_line() -> str:
+    """Every command with its arguments and options."""
+    context = click.Context(bptl, info_name="bptl")
+    lines = [
+        "# Command line",
+        "",
+        "Made from the commands in `src/bptl/cli` by `./run docs`. `--help` behind any of them says the same and needs",
+        "no configuration. Exit code 0: done; 1: failed; 2: wrong usage or configuration.",
+        "",
+        *_table(("Verb", "What it does"), [(f"[`bptl {v.name}`](#bptl-{v.name})", v.summary) for v in VERBS]),
+    ]
+    for verb in VERBS:
+        command = bptl.get_command(context, verb.name)
+        assert command is not None
+        lines += _command(command, click.Context(command, info_name=verb.name, parent=context))
+    return _page(lines)
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    depth = "##" if isinstance(command, click.Group) or context.parent is context.find_root() else "###"
+    yield from ("", f"{depth} {context.command_path}", "")
+    arguments = " ".join(part for part in command.collect_usage_pieces(context) if part != "[OPTIONS]")
+    yield from (f"    {context.command_path} {arguments}".rstrip(), "")
+    yield from (line.strip() for line in (command.help or "").strip().splitlines())
+    listed = [param for param in command.params if isinstance(param, click.Option)]
+    options = [record for option in listed if (record := option.get_help_record(context))]
+    if options:
+        yield from ("", *_table(("Option", "What it does"), [(f"`{name}`", text) for name, text in options]))
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _command(below, click.Context(below, info_name=name, parent=context))
+
+
+def work_units() -> str:
+    """The catalogue: the units that come with BPTL, not those of packages that happen to be installed here."""
+    units = [unit for unit in registry.load() if unit.function.__module__.startswith(OURS)]
+    lines = [
+        "# Work units",
+        "",
+        "Made from the units that come with BPTL by `./run docs`. `bptl units` lists those of your installation, with",
+        "the ones of other packages; `bptl units --json` is for machines.",
+        "",
+        *_table(("Unit", "What it does"), [(f"[`{u.name}`](#{_anchor(u.name)})", u.summary) for u in units]),
+    ]
+    for unit in units:
+        lines += _unit(unit)
+    return _page(lines)
+
+
+def _unit(unit: WorkUnit) -> Iterator[str]:
+    yield from ("", f"## {unit.name}", "", unit.documentation, "")
+    inputs = [(f"`{one.name}`", one.type, _need(one), one.description) for one in inputs_of(unit)]
+    yield from _table(("Input", "Type", "Needed", "What it is"), inputs) if inputs else ("No inputs.",)
+    yield ""
+    outputs = [
+        (f"`{one.name}`", one.type, "always" if one.required else "not always", one.description)
+        for one in outputs_of(unit)
+    ]
+    yield from _table(("Output", "Type", "Set", "What it is"), outputs) if outputs else ("No outputs.",)
+    facts = [f"BPMN error `{code}`: {meaning}" for code, meaning in sorted(unit.throws.items())]
+    facts += [f"Retry plan: `{unit.retry_plan}`" if unit.retry_plan else "Retry plan: the default"]
+    facts += [f"Service `{alias}`: {purpose}" for alias, purpose in sorted(unit.needs.items())]
+    facts += [f"Right at the engine, beyond those of fetching: {right}" for right in unit.rights]
+    facts += [f"Old name: `{name}`" for name in unit.replaces]
+    yield from ("", *(f"- {fact}" for fact in facts))
+
+
+def _need(one: VariableDescription) -> str:
+    also = f"; also accepted as {', '.join(one.also)}" if one.also else ""
+    if one.required:
+        return f"required{also}"
+    if one.default in (None, "", [], {}):
+        return f"optional{also}"
+    return f"optional, `{json.dumps(one.default, ensure_ascii=False, default=str)}`{also}"
+
+
+def rows() -> str:
+    """The tables of BPTL and what their columns are called and mean."""
+    from django.utils import translation
+
+    from bptl.connections import models as connections
+    from bptl.tasks import models as tasks
+
+    lines = [
+        "# Database rows",
+        "",
+        "Made from `src/bptl/tasks/models.py` and `src/bptl/connections/models.py` by `./run docs`. Read them freely;",
+        "change them with pages and commands only: a row that is changed by hand may break a promise that rests on it.",
+        "Which row is written when is in [the walk of a task](../explanation/walk.md#rows). Times are PostgreSQL's",
+        "unless they say otherwise. Tables of Django, of django-celery-beat and of people's logins are not listed.",
+    ]
+    with translation.override("en"):
+        for model in (
+            *(tasks.Task, tasks.Lease, tasks.Event, tasks.Fetch, tasks.Process, tasks.PollLeadership),
+            *(connections.Engine, connections.Mapping),
+        ):
+            lines += _model(model)
+    return _page(lines)
+
+
+def _model(model: type[Model]) -> Iterator[str]:
+    yield from ("", f"## {model._meta.db_table}", "", " ".join((model.__doc__ or "").split()), "")
+    fields = [field for field in model._meta.get_fields() if isinstance(field, Field)]
+    yield from _table(("Column", "Type", "What it is"), [_column(field) for field in fields])
+
+
+def _column(field: Field[object, object]) -> tuple[str, str, str]:
+    target = field.related_model
+    points = f" → {target._meta.db_table}" if isinstance(target, type) else ""
+    choices = ", ".join(str(value) for value, _ in field.flatchoices if value) if field.flatchoices else ""
+    said = [str(field.verbose_name), choices, str(field.help_text).rstrip(".")]
+    kind = field.get_internal_type().removesuffix("Field")
+    nullable = " or null" if field.null else ""
+    return (f"`{field.column}`", f"{kind}{points}{nullable}", ". ".join(text for text in said if text))
+
+
+def _table(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield _row(heading)
+    yield "|---" * len(heading) + "|"
+    yield from map(_row, lines)
+
+
+def _row(cells: Iterable[str]) -> str:
+    texts = (" ".join(cell.split()).replace("|", "\\|") or "–" for cell in cells)
+    return f"| {' | '.join(texts)} |"
+
+
+def _anchor(name: str) -> str:
+    """The id that both GitHub and MkDocs give to a heading of this text."""
+    return name.replace(".", "")
+
+
+def _page(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "environment.md": environment,
+    "command-line.md": command_line,
+    "work-units.md": work_units,
+    "rows.md": rows,
+}
+
+
+def main(folder: Path = FOLDER) -> None:
+    """Write every page into ``folder``, which must exist."""
+    start_django()
+    for name, page in PAGES.items():
+        (folder / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:2]))
