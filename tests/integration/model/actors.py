@@ -1,4 +1,4 @@
-"""Who does something in the model: pollers and workers as their loops do it, and a person who looks before answering."""
+"""Who acts in the model: pollers and workers as their loops do it, and a person who looks before she answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
+
+from django.db.models.functions import Now
 
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.engines.base import Engine, EngineError, EngineUnavailable, FetchRequest, TopicRequest
@@ -289,15 +292,15 @@ class Person:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
 
-    def offers(self) -> list[tuple[str, Callable[[], None]]]:
+    def offers(self) -> list[tuple[str, Callable[[], object]]]:
         """What she could do now."""
-        found: list[tuple[str, Callable[[], None]]] = []
-        for task in Task.objects.order_by("id"):
-            for name in actions.possible(task):
-                found.append((f"{name} {task.id}", lambda name=name, task_id=task.id: self.act(name, task_id)))  # type: ignore[misc]
-        for effect in Effect.objects.filter(end="", task__status="uncertain").order_by("id"):
-            found.append((f"settle {effect.id}", lambda effect_id=effect.id: self.settle(effect_id)))  # type: ignore[misc]
-        return found
+        found = [
+            (f"{name} {task.id}", partial(self.act, name, task.id))
+            for task in Task.objects.order_by("id")
+            for name in actions.possible(task)
+        ]
+        open_effects = Effect.objects.filter(end="", task__status="uncertain").order_by("id")
+        return found + [(f"settle {effect.id}", partial(self.settle, effect.id)) for effect in open_effects]
 
     def act(self, name: str, task_id: int) -> None:
         """One action; a refusal is an answer too."""
@@ -317,9 +320,14 @@ class Person:
             return
 
     def settle(self, effect_id: int) -> bool:
-        """Say what became of an open effect; False when nobody wants to know (yet)."""
+        """Say what became of an open effect; False when nobody wants to know (yet), or she cannot know yet.
+
+        A call may still be under way until its settle time: she says *no* only after that.
+        """
         task = Task.objects.get(effects=effect_id)
         happened = self._facts.world.service.asked(task.external_id)
+        if happened is None and Effect.objects.filter(id=effect_id, settles_at__gt=Now()).exists():
+            return False
         try:
             actions.settle_effect(
                 effect_id, happened=happened is not None, result=happened.result if happened else None, **WHO

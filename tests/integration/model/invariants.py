@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import MOVES, Outcome, Status, decide_new_lease
 from tests.integration.model.actors import KEY, Facts
 
-_TASKS = """
-SELECT id, external_id, topic, status, outcome, outcome_id, result, by_hand, lease_id, last_lease_id, attempts,
-    assumed, parked, report_error
-FROM tasks_task ORDER BY id
+_ROWS = """
+SELECT json_build_object(
+    'tasks', (SELECT coalesce(json_agg(t ORDER BY t.id), '[]') FROM (
+        SELECT id, external_id, topic, status, outcome, outcome_id, result, by_hand, lease_id, last_lease_id, attempts,
+            assumed, parked, report_error FROM tasks_task) t),
+    'leases', (SELECT coalesce(json_agg(l), '[]') FROM (
+        SELECT id, task_id, ended_as, outcome, performed_at IS NOT NULL AS performed FROM tasks_lease) l),
+    'effects', (SELECT coalesce(json_agg(e), '[]') FROM (
+        SELECT id, task_id, key, lease_id, "end", known_by FROM tasks_effect) e)
+)::text AS rows
 """
-
-_LEASES = "SELECT id, task_id, ended_as, outcome, performed_at IS NOT NULL AS performed FROM tasks_lease"
-
-_EFFECTS = 'SELECT id, task_id, key, lease_id, "end", known_by FROM tasks_effect'
+# One question: it is asked after every step.
 
 
 @dataclass(frozen=True)
 class Seen:
-    """All rows at one moment."""
+    """All rows at one moment, by their ids (those of leases are texts)."""
 
     tasks: Mapping[int, Any]
-    leases: Mapping[Any, Any]
+    leases: Mapping[str, Any]
     effects: Mapping[int, Any]
 
     @classmethod
     def now(cls) -> Seen:
         """The rows as they are."""
-        return cls(*({row.id: row for row in sql.query(statement)} for statement in (_TASKS, _LEASES, _EFFECTS)))
+        found = json.loads(sql.query(_ROWS)[0].rows)
+        return cls(
+            *({row["id"]: SimpleNamespace(**row) for row in found[kind]} for kind in ("tasks", "leases", "effects"))
+        )
 
 
 def check(facts: Facts, before: Seen, after: Seen) -> None:
@@ -70,6 +78,8 @@ def _moved_by_the_lifecycle(facts: Facts, old: Any, new: Any) -> None:
         assert moves, f"{was} became {now}"
         if was[1] and was[1] is not now[1]:
             assert new.by_hand, f"the outcome {was[1]} became {now[1]}"
+        if was[0] is Status.RUNNING and now[1]:
+            assert new.outcome_id == old.lease_id, "an outcome of another lease than the live one was stored"
 
 
 def _agrees_with_the_engine(facts: Facts, task: Any) -> None:

@@ -61,6 +61,8 @@ class Play:
         self.under_way: list[tuple[Operation, Process | None]] = []
         self._graves: list[Operation] = []
         self.created: list[str] = []
+        self.broken = False
+        """An invariant does not hold: there is no use in going on."""
         self._seen = Seen.now()
         self.replace_dead()
         self.pass_time(60)
@@ -112,7 +114,7 @@ class Play:
         """An instance reaches its external task."""
         self.created.append(self.there.add(kind).id)
 
-    def start(self, process: Process | None, what: str, work: Callable[[], None], far: int) -> None:
+    def start(self, process: Process | None, what: str, work: Callable[[], object], far: int) -> None:
         """Begin something and take its first ``far`` steps."""
         operation = Operation(f"{process.name if process else 'person'}: {what}", work)
         self.under_way.append((operation, process))
@@ -142,6 +144,27 @@ class Play:
         if offers:
             name, act = offers[which % len(offers)]
             self.start(None, name, act, far)
+
+    def take_over(self, which: int, far: int) -> None:
+        """A worker falls silent for longer than its heartbeat, or than its locks, and the others go on without it."""
+        silent = self.one(self.workers, which)
+        if silent is None:
+            return
+        silent.paused = True
+        self.pass_time((20, 301, 40)[which % 3])
+        self.everybody_else_works(far)
+
+    def everybody_else_works(self, far: int) -> None:
+        """All that are not paused have a turn; what they begin to run goes ``far``."""
+        for process in self.processes:
+            if process.alive:
+                self.do(process, "beat")
+        self.do(self.one(self.workers, 0), "sweep")
+        for poller in self.pollers:
+            self.do(self.one([poller], 0), "poll")
+        for worker in self.workers:
+            self.do(self.one([worker], 0), "report")
+            self.claim(self.one([worker], 0), far)
 
     def disturb(self, which: int, how: str) -> None:
         """A process is killed, paused or continued."""
@@ -186,7 +209,9 @@ class Play:
     def look(self) -> None:
         """All invariants."""
         before, self._seen = self._seen, Seen.now()
+        self.broken = True
         check(self.facts, before, self._seen)
+        self.broken = False
 
     # the end
 
@@ -196,11 +221,13 @@ class Play:
         self.world.service.manners.clear()
         for process in self.processes:
             process.paused = False
+        self.pass_time(ROUND_SECONDS)
         self._until(self._at_rest)
         for row in self._seen.tasks.values():
             if row.status == "uncertain":
                 open_effects = Effect.objects.filter(task_id=row.id, end="").order_by("id")
-                assert all([self.person.settle(effect.id) for effect in open_effects])
+                answered = [self.person.settle(effect.id) for effect in open_effects]
+                assert all(answered)
             elif row.status == "performed":
                 self.person.act("deliver_again", row.id)
         self.look()

@@ -23,7 +23,7 @@ ASLEEP = "asleep"
 class Operation(greenlet):
     """One piece of work under way; ``asleep`` while it waits for time to pass."""
 
-    def __init__(self, name: str, work: Callable[[], None]) -> None:
+    def __init__(self, name: str, work: Callable[[], object]) -> None:
         super().__init__(work)
         self.name = name
         self.asleep = False

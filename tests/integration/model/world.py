@@ -130,9 +130,11 @@ class Service:
 
 _SHIFT = """
 WITH tasks AS (UPDATE tasks_task SET next_report_at = next_report_at - %(by)s, look_at = look_at - %(by)s),
-leases AS (UPDATE tasks_lease SET locked_until = locked_until - %(by)s, performed_at = performed_at - %(by)s),
+leases AS (UPDATE tasks_lease SET locked_until = locked_until - %(by)s, performed_at = performed_at - %(by)s,
+    claimed_at = claimed_at - %(by)s),
 fetches AS (UPDATE tasks_fetch SET started_at = started_at - %(by)s, watch_until = watch_until - %(by)s),
-effects AS (UPDATE tasks_effect SET gives_up_at = gives_up_at - %(by)s, settles_at = settles_at - %(by)s)
+effects AS (UPDATE tasks_effect SET gives_up_at = gives_up_at - %(by)s, settles_at = settles_at - %(by)s,
+    ended_at = ended_at - %(by)s)
 UPDATE tasks_process SET steady_since = steady_since - %(by)s,
     heartbeat_at = CASE WHEN id = ANY(%(beating)s::uuid[]) THEN heartbeat_at ELSE heartbeat_at - %(by)s END
 """
