@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from bptl.tasks import actions, leases
+from bptl.tasks import actions
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.outbox import LATER_WAITS, REFUSAL_WAITS
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
@@ -71,15 +71,6 @@ def test_a_group_is_noted_at_once(scene: Scene, worker: uuid.UUID) -> None:
     outbox.delivered([])
 
 
-def test_v2_an_answer_that_it_was_taken_is_proof_even_after_the_lease_has_ended(
-    scene: Scene, worker: uuid.UUID, claimed: Claim, report: Report
-) -> None:
-    leases.end([claimed.lease_id], how=LeaseEnd.EXPIRED, reason="its lock ran out")
-    deliver(scene, worker, report)
-    assert fresh(claimed).status == Status.DELIVERED
-    assert lease_of(claimed).ended_as == LeaseEnd.EXPIRED
-
-
 def test_proof_ends_a_newer_lease_of_the_same_outcome_too(
     scene: Scene, there: FakeEngine, worker: uuid.UUID, claimed: Claim, report: Report
 ) -> None:
@@ -127,25 +118,6 @@ def test_a_completion_that_never_arrived_is_sent_again(
     (again,) = due(worker, claimed)
     assert deliver(scene, worker, again).answer is Answer.TAKEN
     assert (fresh(claimed).assumed, there.calls["complete"]) == (False, 2)
-
-
-def test_v3_only_the_named_reporter_sends_a_report(scene: Scene, worker: uuid.UUID, claimed: Claim) -> None:
-    other = scene.process()
-    assert due(other, claimed) == []
-    assert [report.task_id for report in due(worker, claimed)] == [claimed.task_id]
-
-
-def test_v4_a_first_try_is_counted_for_the_outcome_and_not_for_the_lease(
-    scene: Scene, there: FakeEngine, worker: uuid.UUID, claimed: Claim, report: Report
-) -> None:
-    there.cut("complete", executed=False)
-    deliver(scene, worker, report)
-    there.advance(301)
-    scene.fetch(worker)
-    (again,) = due(scene.process(), claimed)
-    assert (again.tries, again.by_author, again.lease_id) == (2, False, lease_of(claimed).id)
-    there.tasks.clear()
-    assert deliver(scene, worker, again).answer is Answer.ASSUMED
 
 
 def test_a_lock_that_another_holds_ends_the_lease_and_keeps_the_result(

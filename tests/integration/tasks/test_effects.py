@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,11 +14,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from bptl.lib.http import NeverSent
-from bptl.tasks.delivery import outbox
-from bptl.tasks.delivery.report import Report, send
 from bptl.tasks.lifecycle import Status
-from bptl.tasks.models import Effect, Event
-from bptl.tasks.upkeep.sweep import sweep
+from bptl.tasks.models import Effect
 from bptl.work_units.contract import (
     DidNotHappen,
     EffectChanged,
@@ -34,19 +30,16 @@ from bptl.work_units.contract import (
 )
 from tests.integration.ledger import (
     KEY,
-    Run,
     Service,
     end_lease,
     ends,
     fetched_again,
     first_run,
     next_run,
-    note_doubt,
-    park,
     row,
     silent,
 )
-from tests.integration.scene import Scene, due_now, events, fresh
+from tests.integration.scene import Scene, events, fresh
 
 HAPPENED, DID_NOT = Effect.End.HAPPENED.value, Effect.End.DID_NOT_HAPPEN.value
 
@@ -297,20 +290,6 @@ def test_an_exit_in_the_middle_of_an_effect_leaves_it_to_the_next_lease(scene: S
 # asked about
 
 
-def test_the_next_lease_waits_until_the_service_has_acted_and_then_asks(scene: Scene, service: Service) -> None:
-    run = first_run(scene)
-    with pytest.raises(TimeoutError):
-        run.once(service.create_and_fall_silent, reconcile=service.find)
-    again = next_run(scene, run)
-    assert again.once(service.create, reconcile=service.find) == {"url": "https://zaken/1"}
-    # One transaction, so one now(): exactly the give-up time and the settle time.
-    assert again.slept == [pytest.approx(32.0)]
-    assert (len(service.created), service.asked) == (1, 1)
-    noted = row(run)
-    assert (noted.end, noted.known_by, noted.result) == (HAPPENED, "reconciled", {"url": "https://zaken/1"})
-    assert ends(run) == [HAPPENED]
-
-
 def test_nobody_waits_for_a_call_that_has_settled_long_ago(scene: Scene, service: Service) -> None:
     run = first_run(scene)
     with pytest.raises(TimeoutError):
@@ -404,55 +383,6 @@ def test_a_late_result_is_written_to_its_own_intent_after_its_lease_has_ended(sc
     assert not calls
 
 
-def test_v7_a_late_refusal_of_an_old_attempt_does_not_hide_the_effect_of_the_live_one(
-    scene: Scene, service: Service
-) -> None:
-    run = first_run(scene)
-    inner: list[Run] = []
-
-    def slow(_: Sending) -> None:
-        inner.append(next_run(scene, run))
-        with pytest.raises(TimeoutError):
-            inner[0].once(service.create_and_fall_silent, idempotent=True)
-        raise Refused("409")
-
-    with pytest.raises(Refused):
-        run.once(slow, idempotent=True)
-    assert ends(run) == [DID_NOT, ""]
-    with pytest.raises(Uncertain):
-        next_run(scene, inner[0]).once(service.create)
-
-
-def test_v7_a_late_result_of_an_old_attempt_never_goes_to_the_intent_of_another(scene: Scene) -> None:
-    run = first_run(scene)
-    inner: list[Run] = []
-
-    def slow(_: Sending) -> str:
-        inner.append(next_run(scene, run))
-        with pytest.raises(TimeoutError):
-            inner[0].once(silent, idempotent=True)
-        return "late"
-
-    run.once(slow, idempotent=True)
-    assert (row(run).end, row(inner[0]).end) == (HAPPENED, "")
-
-
-def test_a_late_result_that_shows_a_doubling_is_never_silent(scene: Scene, service: Service) -> None:
-    """V6: asked too early, the service said no; then it acted after all."""
-    run = first_run(scene)
-
-    def slow(sending: Sending) -> Any:
-        sending.check()
-        next_run(scene, run).once(service.create, reconcile=lambda: None)
-        return service.create(sending)
-
-    run.once(slow, reconcile=lambda: None)
-    assert len(service.created) == 2
-    assert ends(run) == [HAPPENED, HAPPENED]
-    (doubled,) = Event.objects.filter(task_id=run.claim.task_id, name="effect.doubled")
-    assert doubled.detail["effect"] == KEY
-
-
 def test_a_late_result_that_contradicts_what_the_service_said_is_kept(scene: Scene, service: Service) -> None:
     """The service was asked too early; nobody has acted since: the next lease must find that it happened."""
     run = first_run(scene)
@@ -479,33 +409,6 @@ def test_a_repeated_effect_that_the_service_recognises_is_no_doubling(scene: Sce
     assert "effect.doubled" not in events(run.claim)
 
 
-def test_v5_what_comes_too_late_to_the_check_is_not_sent(scene: Scene, service: Service) -> None:
-    """A pause before the call: its give-up time passes, the successor asks, hears no, and acts."""
-    run = first_run(scene)
-
-    def slow(sending: Sending) -> Any:
-        time.sleep(0.06)
-        next_run(scene, run).once(service.create, reconcile=service.find)
-        return service.create(sending)
-
-    with pytest.raises(DidNotHappen):
-        run.once(slow, reconcile=service.find, gives_up_after=timedelta(seconds=0.05))
-    assert (len(service.created), ends(run)) == (1, [DID_NOT, HAPPENED])
-
-
-def test_v5_the_check_refuses_after_the_give_up_time(scene: Scene, service: Service) -> None:
-    run = first_run(scene)
-
-    def slow(sending: Sending) -> Any:
-        sending.check()
-        time.sleep(0.06)
-        return service.create(sending)
-
-    with pytest.raises(DidNotHappen, match="not sent in time"):
-        run.once(slow, gives_up_after=timedelta(seconds=0.05))
-    assert (service.created, ends(run)) == ([], [DID_NOT])
-
-
 def test_the_check_refuses_when_the_lease_has_ended(scene: Scene, service: Service) -> None:
     run = first_run(scene)
 
@@ -516,74 +419,6 @@ def test_the_check_refuses_when_the_lease_has_ended(scene: Scene, service: Servi
     with pytest.raises(LeaseEnded):
         run.once(slow)
     assert (service.created, ends(run)) == ([], [DID_NOT])
-
-
-def test_v8_a_late_result_that_answers_the_last_question_lets_the_task_run_again(
-    scene: Scene, service: Service
-) -> None:
-    run = first_run(scene)
-
-    def slow(sending: Sending) -> Any:
-        again = next_run(scene, run)
-        with pytest.raises(Uncertain) as uncertain:
-            again.once(service.create)
-        note_doubt(again, uncertain.value)
-        assert park(scene) == 1
-        return service.create(sending)
-
-    run.once(slow)
-    task = fresh(run.claim)
-    assert (task.status, task.offer_due, task.lease_id, task.parked) == (Status.RETURNED, True, None, False)
-    assert task.look_at is not None
-    assert "task.settled" in events(task)
-    assert len(service.created) == 1
-
-
-def test_v8_a_late_result_between_the_question_and_the_doubt_leaves_no_task_behind(
-    scene: Scene, service: Service
-) -> None:
-    """The next lease saw the effect open; the answer comes before its doubt is committed: nothing is left to ask."""
-    run = first_run(scene)
-
-    def slow(sending: Sending) -> Any:
-        again = next_run(scene, run)
-        with pytest.raises(Uncertain) as uncertain:
-            again.once(service.create)
-        unnoted.append((again, uncertain.value))
-        return service.create(sending)
-
-    unnoted: list[tuple[Run, Uncertain]] = []
-    run.once(slow)
-    note_doubt(*unnoted[0])
-    park(scene)
-    sweep(scene.process(), scene.clients)
-    assert fresh(run.claim).status == Status.RETURNED
-
-
-def test_v8_a_late_result_while_the_parking_is_under_way_does_not_leave_the_task_parked(
-    scene: Scene, service: Service
-) -> None:
-    """The failure that parks may reach the engine after its retries were given back."""
-    run = first_run(scene)
-    worker = scene.process()
-    under_way: list[Report] = []
-
-    def slow(sending: Sending) -> Any:
-        again = next_run(scene, run)
-        with pytest.raises(Uncertain) as uncertain:
-            again.once(service.create)
-        note_doubt(again, uncertain.value)
-        under_way.extend(outbox.take_doubts(worker))
-        return service.create(sending)
-
-    run.once(slow)
-    sweep(worker, scene.clients)
-    (report,) = under_way
-    outbox.settle_doubt(send(report, scene.engine))
-    due_now(run.claim)
-    sweep(worker, scene.clients)
-    assert scene.there.tasks[run.claim.external_id].retries == 1
-    assert fetched_again(scene, run, worker).once(service.create) == {"url": "https://zaken/1"}
 
 
 # results that no database takes

@@ -12,14 +12,12 @@ from django.db.models.functions import Now
 
 from bptl.engines.base import FetchRequest
 from bptl.tasks import wake
-from bptl.tasks.execution.claim import claim
-from bptl.tasks.execution.outcomes import Ended, store
 from bptl.tasks.intake.fetches import FETCH_LIMIT, abandon, never_sent
 from bptl.tasks.intake.record import Recorded
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, new_lease_cases
 from bptl.tasks.models import Fetch, Lease, Process, ProcessKind, Task
 from tests.doubles.engine import FakeEngine
-from tests.integration.scene import RESULTS, Scene, completed, fresh, lease_of, topic_request
+from tests.integration.scene import RESULTS, Scene, fresh, lease_of, topic_request
 
 TEXT = {"type": "String", "value": "Saskia", "valueInfo": {}}
 
@@ -245,25 +243,6 @@ def test_the_same_external_task_again_is_decided_by_the_lifecycle_and_ends_the_o
         assert (task.next_report_at is not None) == (decided in {Status.PERFORMED, Status.UNCERTAIN})
 
 
-def test_v10_a_failure_that_the_engine_has_heard_unnoticed_is_run_again_and_not_told_twice(
-    scene: Scene, there: FakeEngine
-) -> None:
-    process = scene.process()
-    failed = scene.task(Status.PERFORMED, Outcome.FAILED, live=False, holder=process)
-    external = there.tasks[failed.external_id]
-    external.retries, external.error_details = 1, f"{failed.outcome_id}\nit broke"
-    scene.fetch(process)
-    assert (fresh(failed).status, fresh(failed).engine_retries) == (Status.QUEUED, 1)
-    assert [found.task_id for found in claim(process, places=1)] == [failed.id]
-
-
-def test_v10_a_failure_of_an_older_lease_is_not_taken_for_this_one(scene: Scene, there: FakeEngine) -> None:
-    failed = scene.task(Status.PERFORMED, Outcome.FAILED, live=False)
-    there.tasks[failed.external_id].error_details = f"{uuid.uuid4()}\nan older failure"
-    scene.fetch(scene.process())
-    assert fresh(failed).status == Status.PERFORMED
-
-
 def test_an_arrival_for_a_held_task_is_taken_over_only_when_the_engine_names_this_fetch(
     scene: Scene, there: FakeEngine
 ) -> None:
@@ -277,22 +256,6 @@ def test_an_arrival_for_a_held_task_is_taken_over_only_when_the_engine_names_thi
     assert scene.record(late, late_answer) == Recorded()
     assert (fresh(held).lease_id, there.calls["get"]) == (held.lease_id, 1)
     assert external.worker_id == lease_of(held).worker_id
-
-
-def test_v4_the_late_answer_of_an_older_fetch_cannot_end_the_lease_that_has_an_outcome(
-    scene: Scene, there: FakeEngine
-) -> None:
-    process = scene.process()
-    there.add()
-    late = scene.announced(process)
-    late_answer = scene.ask(late)
-    there.advance(301)
-    scene.fetch(process)
-    (claimed,) = claim(process, places=1)
-    store(process, [Ended(claimed.task_id, claimed.lease_id, completed())])
-    scene.record(late, late_answer)
-    task = fresh(claimed)
-    assert (task.status, task.lease_id, task.outcome_id) == (Status.PERFORMED, claimed.lease_id, claimed.lease_id)
 
 
 def test_an_arrival_that_cannot_be_confirmed_is_given_back(scene: Scene, there: FakeEngine) -> None:

@@ -10,13 +10,10 @@ from django.db.models.functions import Now
 
 from bptl.engines.base import EngineUnavailable, LockRefused
 from bptl.tasks import leases
-from bptl.tasks.delivery import outbox
-from bptl.tasks.delivery.report import Answer, Verdict
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, outcomes_of
 from bptl.tasks.models import Event, Lease, Task
 from tests.doubles.engine import FakeEngine
 from tests.integration.scene import LOCK, Scene, age_lease, due_now, events, fresh, lease_of
-from tests.integration.tasks.reports import first_report
 
 LIVE = [
     (Status.QUEUED, Outcome.NONE),
@@ -43,28 +40,6 @@ def test_a_lease_that_ends_returns_what_is_undone_and_keeps_what_is_done(
     event = Event.objects.get(task=task)
     assert (event.name, event.lease_id) == ("lease.ended", lease.id)
     assert event.detail == {"as": how, "reason": "for a reason"}
-
-
-@pytest.mark.parametrize(("status", "outcome"), LIVE)
-def test_v1_not_found_to_an_extension_loses_only_what_has_no_outcome(
-    scene: Scene, status: Status, outcome: Outcome
-) -> None:
-    task = scene.task(status, outcome, live=True)
-    leases.end([lease_of(task).id], how=LeaseEnd.LOST, reason="404")
-    held = status in {Status.QUEUED, Status.RUNNING}
-    assert fresh(task).status == (Status.LOST if held else status)
-    assert fresh(task).outcome == outcome
-
-
-def test_v1_a_completion_that_was_taken_before_the_heartbeat_heard_not_found_is_delivered(scene: Scene) -> None:
-    worker = scene.process()
-    claimed = scene.performed(worker)
-    report = first_report(claimed, fresh(claimed))
-    leases.end([claimed.lease_id], how=LeaseEnd.LOST, reason="404 to the extension")
-    assert fresh(claimed).status == Status.PERFORMED
-    outbox.delivered([Verdict(report, Answer.TAKEN)])
-    task = fresh(claimed)
-    assert (task.status, task.outcome, task.assumed) == (Status.DELIVERED, Outcome.COMPLETED, False)
 
 
 def test_a_lost_task_is_not_asked_about_for_ever(scene: Scene) -> None:

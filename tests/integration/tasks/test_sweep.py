@@ -18,7 +18,7 @@ from bptl.tasks.models import Fetch, Lease, PollLeadership, Process, ProcessKind
 from bptl.tasks.upkeep import processes
 from bptl.tasks.upkeep.sweep import Swept, sweep, tidy
 from tests.doubles.engine import FakeEngine
-from tests.integration.scene import Scene, age_lease, due_now, events, fresh, lease_of
+from tests.integration.scene import Scene, age_lease, due_now, fresh, lease_of
 
 
 @pytest.fixture
@@ -263,32 +263,6 @@ def test_a_fetch_under_way_is_no_ghost(scene: Scene, there: FakeEngine, sweeper:
 
 
 # looking
-
-
-@pytest.mark.parametrize(
-    ("status", "outcome", "became"),
-    [
-        (Status.RETURNED, Outcome.NONE, "lost"),
-        (Status.WAITING, Outcome.NONE, "lost"),
-        (Status.WAITING, Outcome.COMPLETED, "lost"),
-        (Status.PERFORMED, Outcome.COMPLETED, "delivered"),
-        (Status.PERFORMED, Outcome.FAILED, "delivered"),
-        (Status.PERFORMED, Outcome.THROWN, "delivered"),
-        (Status.UNCERTAIN, Outcome.NONE, "uncertain"),
-    ],
-)
-def test_v2_what_the_engine_no_longer_knows_comes_to_its_end(
-    scene: Scene, there: FakeEngine, sweeper: uuid.UUID, status: Status, outcome: Outcome, became: str
-) -> None:
-    task = scene.task(status, outcome, live=False, look_at=Now())
-    due_now(task)
-    there.tasks.clear()
-    assert swept(scene, sweeper).looked_at == 1
-    now = fresh(task)
-    assert (now.status, now.outcome, now.outcome_id) == (became, outcome, task.outcome_id)
-    assert now.assumed == (became == "delivered")
-    assert (now.look_at is None) == (became != "uncertain")
-    assert events(task) == ([] if became == "uncertain" else ["task.gone"])
 
 
 def test_a_parked_result_whose_task_is_gone_is_assumed_to_be_delivered_and_its_lease_ends(

@@ -81,22 +81,6 @@ def test_a_task_is_parked_once(scene: Scene) -> None:
     assert scene.there.calls["failure"] == 1
 
 
-def test_killed_before_the_park_was_noted_another_process_parks_it(scene: Scene) -> None:
-    dead = scene.process()
-    run = first_run(scene, dead)
-    note_doubt(run, run.left_open())
-    (report,) = outbox.take_doubts(dead)
-    send(report, scene.engine)
-    scene.bury(dead)
-    look(scene, run)
-    assert fresh(run.claim).lease_id == run.claim.lease_id, "its lease does not end with its holder"
-    due_now(run.claim)
-    assert park(scene) == 1
-    task = fresh(run.claim)
-    assert (task.parked, len(scene.there.failures)) == (True, 2)
-    assert external(scene, run).retries == 0
-
-
 def test_a_dead_process_parks_nothing(scene: Scene) -> None:
     doubtful(scene)
     dead = scene.process()
@@ -150,36 +134,6 @@ def test_a_task_that_was_cancelled_at_its_engine_still_asks_its_person(scene: Sc
     actions.settle_effect(row(run).id, happened=True, **WHO)
     look(scene, run)
     assert fresh(run.claim).status == Status.LOST
-
-
-def test_a_new_lease_of_an_uncertain_task_parks_it_again(scene: Scene) -> None:
-    """V8: parked again instead of run."""
-    run = parked(scene)
-    external(scene, run).retries = 1
-    worker = scene.process()
-    assert run.claim.external_id in scene.fetch(worker).leased
-    task = fresh(run.claim)
-    assert (task.status, task.parked, task.attempts) == (Status.UNCERTAIN, False, 2)
-    assert park(scene, worker) == 1
-    task = fresh(run.claim)
-    assert (task.status, task.parked, external(scene, run).retries) == (Status.UNCERTAIN, True, 0)
-    assert "TimeoutError" in scene.there.failures[-1].message
-    assert scene.there.failures[-1].worker_id == lease_of(task).worker_id
-
-
-def test_a_parked_lease_is_not_extended_and_does_not_expire(scene: Scene) -> None:
-    """V8: the parked lock extended and refused."""
-    worker = scene.process()
-    run = first_run(scene, worker)
-    note_doubt(run, run.left_open())
-    assert [held.lease_id for held in leases.held_by(worker)] == [run.claim.lease_id]
-    park(scene, worker)
-    assert leases.held_by(worker) == []
-    age_lease(run.claim, seconds=3600)
-    scene.bury(worker)
-    look(scene, run)
-    task = fresh(run.claim)
-    assert (task.status, task.parked, task.lease_id) == (Status.UNCERTAIN, True, run.claim.lease_id)
 
 
 def test_a_lease_that_has_ended_makes_no_task_uncertain(scene: Scene) -> None:
@@ -241,34 +195,6 @@ def test_a_task_runs_again_only_when_the_last_open_effect_is_settled(scene: Scen
     assert fresh(run.claim).status == Status.UNCERTAIN
     assert actions.settle_effect(row(run, "notify").id, happened=False, **WHO)
     assert fresh(run.claim).status == Status.RETURNED
-
-
-def test_retries_are_given_back_even_when_the_first_request_is_lost(scene: Scene) -> None:
-    """V8: the decision stored, but its PUT lost."""
-    run = parked(scene)
-    scene.there.cut("retries", executed=False, times=2)
-    actions.settle_effect(row(run).id, happened=False, **WHO)
-    for _ in range(2):
-        look(scene, run)
-        assert (external(scene, run).retries, fresh(run.claim).offer_due) == (0, True)
-    look(scene, run)
-    assert external(scene, run).retries == 1
-    assert fetched_again(scene, run).claim.attempt == 2
-    assert not fresh(run.claim).offer_due
-
-
-def test_a_failure_that_arrives_after_the_retries_were_given_back_does_not_strand_the_task(scene: Scene) -> None:
-    """V8: a delayed failure after the PUT. The engine takes it: the worker id is still that of the parked lease."""
-    run = doubtful(scene)
-    (delayed,) = outbox.take_doubts(scene.process())
-    due_now(run.claim)
-    assert park(scene) == 1
-    actions.settle_effect(row(run).id, happened=False, **WHO)
-    look(scene, run)
-    send(delayed, scene.engine)
-    assert external(scene, run).retries == 0
-    look(scene, run)
-    assert external(scene, run).retries == 1
 
 
 def test_a_settled_effect_is_not_settled_twice(scene: Scene) -> None:
