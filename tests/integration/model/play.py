@@ -154,6 +154,13 @@ class Play:
         self.pass_time((20, 301, 40)[which % 3])
         self.everybody_else_works(far)
 
+    def come_back(self, which: int, far: int) -> None:
+        """A paused process goes on with all that it was doing, knowing nothing of what happened meanwhile."""
+        self.disturb(which, "continued")
+        for operation, by in list(self.under_way):
+            if by is not None and by.alive:
+                self.walk(operation, far)
+
     def everybody_else_works(self, far: int) -> None:
         """All that are not paused have a turn; what they begin to run goes ``far``."""
         for process in self.processes:

@@ -36,6 +36,7 @@ WEIGHTS = {
     "poll": 6,
     "claim": 6,
     "others take over": 8,
+    "one comes back": 6,
     "everybody works": 4,
     "report": 5,
     "keep": 3,
@@ -83,7 +84,7 @@ class Lifecycle(RuleBasedStateMachine):
         finally:
             self.play.close()
 
-    @initialize(kind=st.sampled_from(KINDS), manner=st.sampled_from(("answers", *MANNERS)), far=st.integers(0, 20))
+    @initialize(kind=st.sampled_from(KINDS), manner=st.sampled_from(("answers", *MANNERS)), far=st.integers(0, 14))
     def a_first_task_is_claimed(self, kind: str, manner: str, far: int) -> None:
         self.play.create(kind)
         self.play.world.service.manners.append(manner)
@@ -104,6 +105,8 @@ class Lifecycle(RuleBasedStateMachine):
                 play.do(play.one(play.workers, which), what, far)
             case "others take over":
                 play.take_over(which, far)
+            case "one comes back":
+                play.come_back(which, far)
             case "everybody works":
                 play.everybody_else_works(far)
             case "beat":

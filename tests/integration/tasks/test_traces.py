@@ -9,11 +9,12 @@ import time
 import uuid
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.db.models.functions import Now
 
-from bptl.tasks import actions, leases
+from bptl.tasks import actions, effects, leases
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, send
 from bptl.tasks.execution.claim import Claim, claim
@@ -363,6 +364,33 @@ def test_v08_a_late_result_while_the_parking_is_under_way_does_not_leave_the_tas
     sweep(worker, scene.clients)
     assert scene.there.tasks[run.claim.external_id].retries == 1
     assert fetched_again(scene, run, worker).once(service.create) == {"url": "https://zaken/1"}
+
+
+@pytest.mark.parametrize("answer", [Answer.TAKEN, Answer.LEASE_ENDED])
+def test_v08_killed_while_the_park_is_noted_leaves_no_task_without_a_question(
+    scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    """The late result came between the question and the doubt; who notes the park dies before it sees that."""
+    run = first_run(scene)
+    unnoted: list[tuple[Run, Uncertain]] = []
+
+    def slow(sending: Sending) -> Any:
+        again = next_run(scene, run)
+        with pytest.raises(Uncertain) as uncertain:
+            again.once(service.create)
+        unnoted.append((again, uncertain.value))
+        return service.create(sending)
+
+    run.once(slow)
+    note_doubt(*unnoted[0])
+    (report,) = outbox.take_doubts(scene.process())
+    with monkeypatch.context() as dying:
+        dying.setattr(effects, "offer_when_answered", Mock(side_effect=SystemExit))
+        with pytest.raises(SystemExit):
+            outbox.settle_doubt(Verdict(report, answer))
+    due_now(run.claim)
+    assert park(scene) == 1
+    assert fresh(run.claim).status == Status.RETURNED
 
 
 def test_v08_a_new_lease_of_an_uncertain_task_parks_it_again(scene: Scene) -> None:

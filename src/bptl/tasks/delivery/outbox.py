@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Iterable
 from datetime import timedelta
 
+from django.db import transaction
+
 from bptl.lib.json import storable
 from bptl.lib.log import get_logger
 from bptl.tasks import effects, sql
@@ -277,12 +279,17 @@ def settle_doubt(verdict: Verdict) -> None:
     report = verdict.report
     match verdict.answer:
         case Answer.TAKEN | Answer.ASSUMED | Answer.LOST:
-            sql.query(_DOUBT_PARKED, [report.task_id, report.lease_id])
-            effects.offer_when_answered(report.task_id, answered=False)
+            _settle_doubt(_DOUBT_PARKED, report)
         case Answer.LEASE_ENDED:
-            sql.query(_DOUBT_LEASE_ENDED, [report.task_id, report.lease_id])
-            effects.offer_when_answered(report.task_id, answered=False)
+            _settle_doubt(_DOUBT_LEASE_ENDED, report)
         case _:
             wait = verdict.wait or LATER_WAITS[min(report.tries, len(LATER_WAITS)) - 1]
             sql.query(_DOUBT_LATER, [wait, report.task_id, report.lease_id])
             log.warning("task.not_parked", task_id=report.task_id, reason=verdict.reason)
+
+
+def _settle_doubt(statement: str, report: Report) -> None:
+    # Together: killed in between, it would be parked with nothing left to ask, and nobody would move it.
+    with transaction.atomic():
+        sql.query(statement, [report.task_id, report.lease_id])
+        effects.offer_when_answered(report.task_id, answered=False)
