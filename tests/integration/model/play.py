@@ -129,7 +129,7 @@ class Play:
         """Let a worker claim and begin to run."""
         if worker is not None:
             self.start(worker, "claim", partial(worker.claim, self._begin_run), TO_THE_END)
-            for operation in [operation for operation, by in self.under_way if by is worker and not operation]:
+            for operation in [operation for operation, by in self.under_way if by is worker and not operation]:  # type: ignore[truthy-bool]
                 self.walk(operation, far)
 
     def go_on(self, which: int, far: int) -> None:

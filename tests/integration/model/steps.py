@@ -20,7 +20,7 @@ PAUSED = "paused"
 ASLEEP = "asleep"
 
 
-class Operation(greenlet):
+class Operation(greenlet):  # type: ignore[misc]
     """One piece of work under way; ``asleep`` while it waits for time to pass."""
 
     def __init__(self, name: str, work: Callable[[], object]) -> None:
@@ -39,7 +39,7 @@ class Operation(greenlet):
     def discard(self) -> None:
         """Unwind it; its statements must do no harm any more."""
         self.discarded = True
-        if self:
+        if self:  # type: ignore[truthy-bool]
             self.throw(GreenletExit)
 
 

@@ -159,7 +159,7 @@ def machine(there: StillEngine, transactional_db: None) -> Iterator[type[Lifecyc
 
 
 def run(machine: type[Lifecycle], *, examples: int, steps: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=examples,

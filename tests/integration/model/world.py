@@ -165,7 +165,7 @@ class World:
         by = timedelta(seconds=seconds + self._untold)
         self._untold = 0.0
         with connection.cursor() as cursor:
-            cursor.execute(_SHIFT, {"by": by, "beating": beating})
+            cursor.execute(_SHIFT, {"by": by, "beating": beating})  # type: ignore[dict-item]
 
 
 class ModelTime:
