@@ -180,7 +180,6 @@ def test_a_new_mapping_is_polled_at_once_beside_the_poll_that_is_under_way(
         mapping.active = True
         mapping.save()
         until(queued(1))
-        there.add()
         assert there.calls["fetchAndLock"] >= 2
         assert Fetch.objects.order_by("id")[0].closed_at is None, "the first poll is still under way"
         there.add()
