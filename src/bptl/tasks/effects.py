@@ -21,7 +21,7 @@ from bptl.lib.log import get_logger
 from bptl.lib.redaction import redact
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move
-from bptl.tasks.models import Effect, Event
+from bptl.tasks.models import EFFECT_DOUBLED, Effect, Event
 from bptl.work_units.contract import (
     DidNotHappen,
     Happened,
@@ -296,8 +296,8 @@ def _came_too_late(effect_id: int, lease_id: uuid.UUID, end: Effect.End, *, resu
 def _follow(row: Any, lease_id: uuid.UUID, *, doubled: bool) -> None:
     if doubled and sql.query(_TWICE, [row.task_id, row.key])[0].times > 1:
         # Never silent: a person must look at what happened twice.
-        log.error("effect.doubled", task_id=row.task_id, key=row.key)
-        Event.objects.create(task_id=row.task_id, lease_id=lease_id, name="effect.doubled", detail={"effect": row.key})
+        log.error(EFFECT_DOUBLED, task_id=row.task_id, key=row.key)
+        Event.objects.create(task_id=row.task_id, lease_id=lease_id, name=EFFECT_DOUBLED, detail={"effect": row.key})
     offer_when_answered(row.task_id)
 
 

@@ -153,7 +153,7 @@ STARTED_BY = "bptlStartedBy"
 """Variable of every instance that we start: the external task and the effect that did it."""
 
 STARTS_WITHIN = timedelta(seconds=10)
-"""After its call was given up, a start has been committed or rolled back: the engine runs it to its first wait state."""
+"""After its call was given up: the engine runs an instance to its first wait state before it commits."""
 
 
 class EngineProcesses:
