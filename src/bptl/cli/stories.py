@@ -216,7 +216,8 @@ def _effect(effect: Effect, story: TaskStory) -> Iterator[str]:
     if effect.ended_at is None:
         state = f"open since {_time(effect.intended_at)}: nobody knows yet whether it happened"
     else:
-        state = f"{effect.get_end_display()}, known by {effect.known_by} since {_time(effect.ended_at)}"
+        # The command line speaks English, the choices of the model the language of who looks.
+        state = f"{effect.end.replace('_', ' ')}, known by {effect.known_by} since {_time(effect.ended_at)}"
     yield f"  {effect.pk}  {effect.key} ({lease}): {state}"
     if effect.arguments:
         yield f"      arguments: {json.dumps(effect.arguments, ensure_ascii=False)}"
