@@ -27,7 +27,6 @@ from bptl.work_units.contract import (
     Happened,
     LeaseEnded,
     NeverAgain,
-    Sending,
     Uncertain,
     changed,
 )
@@ -90,8 +89,8 @@ class Ledger:
         open_rows = [row for row in known if not row.end]
         if open_rows and (answer := self._ask(key, open_rows, reconcile, idempotent=idempotent)) is not None:
             return answer.result
-        effect_id, sending = self._intend(key, arguments, gives_up_after, settles_after)
-        return self._do(key, effect_id, sending, effect, reconcile=reconcile, idempotent=idempotent)
+        sending = self._intend(key, arguments, gives_up_after, settles_after)
+        return self._do(key, sending, effect, reconcile=reconcile, idempotent=idempotent)
 
     def _known(self, key: str) -> list[Known]:
         rows = _steadily(lambda: sql.query(_KNOWN, [self.task_id, key]), wait=self.sleep)
@@ -128,7 +127,7 @@ class Ledger:
 
     def _intend(
         self, key: str, arguments: Mapping[str, Any], gives_up_after: timedelta, settles_after: timedelta
-    ) -> tuple[int, CheckedSending]:
+    ) -> Sending:
         parameters = [
             *(key, storable(arguments), gives_up_after, gives_up_after + settles_after),
             *(self.task_id, self.lease_id),
@@ -148,13 +147,12 @@ class Ledger:
             if time.monotonic() >= gives_up_at:
                 raise DidNotHappen("it was not sent in time: a later attempt may already be asking for it")
 
-        return rows[0].id, CheckedSending(f"{self.external_id}:{key}", may_send)
+        return Sending(f"{self.external_id}:{key}", may_send, effect_id=rows[0].id)
 
     def _do(
         self,
         key: str,
-        effect_id: int,
-        sending: CheckedSending,
+        sending: Sending,
         effect: Callable[[Sending], Any],
         *,
         reconcile: Callable[[], Happened | None] | None,
@@ -166,16 +164,16 @@ class Ledger:
         except BaseException as error:
             if sending.certainly_not(error):
                 text = _text(str(error))
-                _tell(effect_id, self.lease_id, Effect.End.DID_NOT_HAPPEN, known_by=BY_ANSWER, error=text)
+                _tell(sending.effect_id, self.lease_id, Effect.End.DID_NOT_HAPPEN, known_by=BY_ANSWER, error=text)
                 raise
             text = _text(f"{type(error).__name__}: {error}")
-            noted = [text, effect_id]
+            noted = [text, sending.effect_id]
             _steadily(lambda: sql.query(_STILL_OPEN, noted), wait=time.sleep, seconds=RETELL_SECONDS)
             if isinstance(error, Exception) and reconcile is None and not idempotent:
                 raise Uncertain(key, text) from error
             raise
         happened = partial(
-            _tell, effect_id, self.lease_id, Effect.End.HAPPENED, known_by=BY_ANSWER, may_double=not idempotent
+            _tell, sending.effect_id, self.lease_id, Effect.End.HAPPENED, known_by=BY_ANSWER, may_double=not idempotent
         )
         try:
             kept = plain(result)
@@ -185,6 +183,13 @@ class Ledger:
             raise NeverAgain(f"effect {key!r}: {text}") from error
         happened(result=kept)
         return kept
+
+
+@dataclass(slots=True)
+class Sending(CheckedSending):
+    """What an effect is given; ``effect_id`` is the row of its intent."""
+
+    effect_id: int = 0
 
 
 _KNOWN = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from bptl.engines.camunda7.client import Camunda7
 from bptl.engines.variables import decode_all
 from bptl.sandbox.server import Server
 from bptl.tasks.execution.work import STARTED_BY, EngineProcesses
-from bptl.work_units.contract import DidNotHappen, LeaseEnded, Uncertain
+from bptl.work_units.contract import DidNotHappen, LeaseEnded, TryAgain, Uncertain
 from tests.integration.ledger import Run, ends, first_run, next_run
 from tests.integration.sandbox.laptop import Laptop, bpmn, external, flow
 from tests.integration.scene import Scene
@@ -97,8 +98,9 @@ def processes(run: Run, line: Line) -> EngineProcesses:
 
 def lost(run: Run, line: Line, key: str) -> None:
     """A start of which we hear nothing."""
-    with pytest.raises(EngineUnavailable):
+    with pytest.raises(TryAgain) as raised:
         processes(run, line).start(key=key)
+    assert not isinstance(raised.value, DidNotHappen)
 
 
 def test_a_start_whose_answer_was_lost_is_found_among_the_running_instances(scene: Scene, line: Line) -> None:
@@ -167,7 +169,7 @@ def test_two_starts_of_one_process_are_told_apart(scene: Scene, line: Line) -> N
     ours = processes(run, line)
     first = ours.start(key="long")
     line.lost_answers = 1
-    with pytest.raises(EngineUnavailable):
+    with pytest.raises(TryAgain):
         ours.start(key="long")
     later = processes(next_run(scene, run), line)
     second = (later.start(key="long"), later.start(key="long"))
@@ -201,6 +203,20 @@ def test_a_question_for_the_definition_without_an_answer_has_started_nothing(
     run = first_run(scene)
     with pytest.raises(DidNotHappen):
         processes(run, line).start(key="long", version=1)
+    assert ends(run, "start long") == ["did_not_happen"]
+
+
+def test_an_engine_that_asks_for_patience_has_started_nothing_and_says_when_to_come_back(
+    scene: Scene, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def patience(**_: Any) -> None:
+        raise EngineUnavailable("patience", sent=True, status=429, retry_after=timedelta(seconds=90))
+
+    monkeypatch.setattr(line, "start", patience)
+    run = first_run(scene)
+    with pytest.raises(DidNotHappen) as raised:
+        processes(run, line).start(key="long")
+    assert raised.value.delay == timedelta(seconds=90)
     assert ends(run, "start long") == ["did_not_happen"]
 
 

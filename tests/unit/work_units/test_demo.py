@@ -82,7 +82,7 @@ def test_flaky_can_fail_for_good_or_unexpectedly() -> None:
 
 def test_a_decision_is_published_once_however_often_the_unit_fails_afterwards() -> None:
     work = FakeWork()
-    with pytest.raises(TryAgain, match="publication gmb-[0-9]+ stays"):
+    with pytest.raises(TryAgain, match=r"publication gmb-[0-9]+ stays"):
         run(demo.publish_besluit, {"failures": 1}, work=work)
     number = work.effects["publish"]
     again = FakeWork(effects=work.effects, task=task_facts(attempt=2))

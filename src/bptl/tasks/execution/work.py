@@ -23,6 +23,7 @@ from bptl.engines.base import (
 )
 from bptl.engines.variables import Variable, decode_all, encode
 from bptl.lib.log import get_logger
+from bptl.work_units.answers import TOO_MANY_REQUESTS
 from bptl.work_units.contract import (
     DidNotHappen,
     Effect,
@@ -33,6 +34,7 @@ from bptl.work_units.contract import (
     Refused,
     Sending,
     TaskFacts,
+    TryAgain,
     Uncertain,
 )
 
@@ -322,6 +324,6 @@ class EngineProcesses:
         except (EngineConflict, EngineRefused) as error:
             raise DidNotHappen(f"the engine rolled it back: {error}") from error
         except EngineUnavailable as error:
-            if error.sent and not reading:
-                raise
+            if error.sent and not reading and error.status != TOO_MANY_REQUESTS:
+                raise TryAgain(f"the engine gave no answer: {error}", delay=error.retry_after) from error
             raise DidNotHappen(f"the engine is not there: {error}", delay=error.retry_after) from error
