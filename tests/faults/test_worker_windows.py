@@ -206,6 +206,7 @@ def test_w16_a_worker_is_struck_while_it_reports_a_failure(
     _failed_once(world, key, case)
 
 
+@pytest.mark.slow
 def test_w16_the_report_of_a_failure_fails(world: World) -> None:
     with world.proxy.fault(FAILURE, status=503, times=2), world.proxy.fault(FAILURE, answer="cut") as cut:
         case = world.start("w16", topic=BRIEF, points=True, fails=True)
@@ -243,12 +244,14 @@ def test_w18_a_worker_is_struck_when_a_service_answered_500_and_has_acted(world:
     assert len(world.recorder.attempts_at(key, "before")) > 1
 
 
+@pytest.mark.slow
 def test_w18_a_service_cuts_the_connection_and_has_acted(world: World) -> None:
     world.recorder.misbehave("w18-cut", "cut")
 
     world.all_went_well({"w18-cut": world.start("w18-cut", topic=BRIEF)})
 
 
+@pytest.mark.slow
 def test_w18_a_service_answers_500_and_cannot_be_asked(world: World) -> None:
     world.recorder.misbehave("w18-send", "500")
 
