@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from tests.faults.test_windows import COMPLETE, POLLERS, WORKERS
-from tests.faults.world import World
+from tests.faults.world import COMPLETE, POLLERS, WORKERS, World
 
 pytestmark = pytest.mark.slow
 

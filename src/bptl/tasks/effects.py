@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, close_old_connections, transaction
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, transaction
 
 from bptl.lib.json import plain, storable, storable_text
 from bptl.lib.log import get_logger
@@ -247,7 +247,8 @@ def _steadily(ask: Callable[[], T], *, wait: Callable[[float], None], seconds: f
     while True:
         try:
             return ask()
-        except (OperationalError, InterfaceError) as error:
+        except (OperationalError, InterfaceError, InternalError) as error:
+            # Internal: it was read-only, or ended the transaction of a process that had been silent.
             if seconds is not None and time.monotonic() - begun > seconds:
                 raise
             log.warning("ledger.without_database", error=str(error))
