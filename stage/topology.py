@@ -183,10 +183,10 @@ class Topology:
             raise CommandFailed(arguments, exit_code=done.returncode, output=done.stdout + done.stderr)
         return done.stdout
 
-    def start_part(self, name: str) -> None:
-        """Start one process of BPTL, also again after it was stopped or killed."""
+    def start_part(self, name: str, *, extra: Mapping[str, str] | None = None) -> None:
+        """Start one process of BPTL, also after it was stopped or killed; ``extra`` variables count this time."""
         self._say(f"starting bptl {name}")
-        self.part(name).start()
+        self.part(name).start(extra=extra)
         self._expected.add(name)
 
     def stop_part(self, name: str, *, grace: float = 60.0) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from stage.engines import OPERATON, SANDBOX
+from stage.maven import JavaMissing
 from tests.faults.world import World
 
 
@@ -23,3 +26,24 @@ def world(built_world: World) -> Iterator[World]:
     """The world, whole."""
     yield built_world
     built_world.repair()
+
+
+@pytest.fixture(scope="session", params=[SANDBOX, pytest.param(OPERATON, marks=pytest.mark.slow)])
+def each_built_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The same world, and one around a real engine; without Java that case is skipped."""
+    if request.param == SANDBOX:
+        yield request.getfixturevalue("built_world")
+        return
+    with ExitStack() as stack:
+        try:
+            built = stack.enter_context(World.built(tmp_path_factory.mktemp("faults-operaton"), product=request.param))
+        except JavaMissing as error:
+            pytest.skip(str(error))
+        yield built
+
+
+@pytest.fixture
+def each_world(each_built_world: World) -> Iterator[World]:
+    """Each world, whole."""
+    yield each_built_world
+    each_built_world.repair()

@@ -36,18 +36,29 @@ _MAPPINGS = (
 )
 
 
-class ProxiedTopology(Topology):
-    """A topology whose BPTL reaches its sandbox through a proxy."""
+SHORTENED_POLL = "2"
+DEFAULT_POLL = "20"
+"""Seconds of a long poll: as short as these tests want it, and the setting's default."""
 
-    def __init__(self, logs: Path, *, workers: int = 2, pollers: int = 2) -> None:
+
+class ProxiedTopology(Topology):
+    """A topology whose BPTL reaches its engine through a proxy. What Operaton holds survives its restart, in files."""
+
+    def __init__(
+        self, logs: Path, *, workers: int = 2, pollers: int = 2, product: str = SANDBOX, defaults: bool = False
+    ) -> None:
         self.password = secrets.token_urlsafe(16)
         super().__init__(
             logs,
-            product=SANDBOX,
+            directory=None if product == SANDBOX else logs / "data",
+            product=product,
             workers=workers,
             pollers=pollers,
             engine_password=self.password,
-            environment={"BPTL_LONG_POLL_SECONDS": "2", "PYTHONPATH": str(UNITS)},
+            environment={
+                "BPTL_LONG_POLL_SECONDS": DEFAULT_POLL if defaults else SHORTENED_POLL,
+                "PYTHONPATH": str(UNITS),
+            },
         )
         self.proxy = Proxy(self.engine.url)
 
@@ -56,7 +67,16 @@ class ProxiedTopology(Topology):
         self.proxy.start()
         self._started.callback(self.proxy.stop)
         self.bptl(
-            *("engines", "set", self.engine_name, "--url", self.proxy.url, "--product", "camunda7", "--active"),
+            *(
+                "engines",
+                "set",
+                self.engine_name,
+                "--url",
+                self.proxy.url,
+                "--product",
+                _api(self.engine_name),
+                "--active",
+            ),
             *("--username", ENGINE_USER, "--password-env", "ENGINE_PASSWORD"),
             environment={"ENGINE_PASSWORD": self.password},
         )
@@ -73,15 +93,20 @@ class World:
 
     @classmethod
     @contextmanager
-    def built(cls, logs: Path, *, workers: int = 2, pollers: int = 2) -> Iterator[World]:
-        """Start it all, and stop it all at the end."""
+    def built(
+        cls, logs: Path, *, workers: int = 2, pollers: int = 2, product: str = SANDBOX, defaults: bool = False
+    ) -> Iterator[World]:
+        """Start it all, and stop it all at the end. ``defaults``: locks and polls as long as in production."""
         with Recorder() as recorder, Stage() as stage:
-            topology = stage.add(ProxiedTopology(logs, workers=workers, pollers=pollers))
+            topology = stage.add(
+                ProxiedTopology(logs, workers=workers, pollers=pollers, product=product, defaults=defaults)
+            )
             topology.start()
             for topic, unit, options in _MAPPINGS:
                 topology.bptl(
                     *("mappings", "add", "--engine", topology.engine_name, "--topic", topic, "--unit", unit),
-                    *("--lock", str(LOCK_SECONDS), *options),
+                    *(() if defaults else ("--lock", str(LOCK_SECONDS))),
+                    *options,
                 )
             world = cls(topology, recorder)
             world.engine.deploy(MODEL)
@@ -190,6 +215,10 @@ class World:
     def _pids(self) -> dict[int, str]:
         parts = {name: self.topology.part(name) for name in self.topology.part_names}
         return {part.pid: name for name, part in parts.items() if part.running}
+
+
+def _api(product: str) -> str:
+    return "camunda7" if product == SANDBOX else product
 
 
 _LEADER = """
