@@ -44,6 +44,12 @@ def each_built_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
 
 @pytest.fixture
 def each_world(each_built_world: World) -> Iterator[World]:
-    """Each world, whole."""
+    """Each world, whole: processes that an earlier test made begin again have registered themselves."""
+    each_built_world.wait("every process is registered", lambda: _all_registered(each_built_world))
     yield each_built_world
     each_built_world.repair()
+
+
+def _all_registered(world: World) -> bool:
+    pids = {world.topology.part(name).pid for name in world.topology.part_names if name != "web"}
+    return pids <= {row[0] for row in world.rows("SELECT pid FROM tasks_process WHERE stopped_at IS NULL")}

@@ -40,7 +40,8 @@ def test_a_worker_whose_clock_is_five_minutes_off_works_and_judges_rightly(
     dead = world.topology.part("work-1").pid
     world.kill("work-1", "work-2")
     world.topology.start_part("work-2", extra=wrong)
-    assert str(clock) in Path(f"/proc/{world.topology.part('work-2').pid}/maps").read_text()
+    maps = Path(f"/proc/{world.topology.part('work-2').pid}/maps")
+    world.wait("its clock is wrong", lambda: str(clock) in maps.read_text())
 
     with nobody_loses_a_lease(world, but=("work-1",)):
         cases = {f"clock-{seconds}-{n}": world.start(f"clock-{seconds}-{n}") for n in range(3)}
@@ -50,7 +51,7 @@ def test_a_worker_whose_clock_is_five_minutes_off_works_and_judges_rightly(
         assert world.recorder.attempts_at(longer, "before") == [1]
 
     # Only the one with the wrong clock sweeps: it has found the dead, and spares the living.
-    assert declared_dead(world, [dead]) == [dead]
+    world.wait("the sweep has found the dead worker", lambda: declared_dead(world, [dead]) == [dead])
     held = {name: world.held(f"clock-{seconds}-{name}", "before") for name in ("a", "b")}
     assert world.part_at(f"clock-{seconds}-a", "before") == "work-2"
     world.begin("work-1")
