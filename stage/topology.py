@@ -53,7 +53,7 @@ class Topology:
     ``logs`` is the folder of the log files; ``directory`` keeps the data of PostgreSQL and the engine (default: fresh
     data that vanish). ``product`` is the engine (``stage.engines``) and its name in BPTL. With ``diagrams`` BPTL's user
     may also read definitions, which pages need to draw them. ``web_port`` is taken when it is free. ``environment``
-    adds to or replaces settings of BPTL. ``say`` is told what is being started.
+    adds to or replaces settings of BPTL; None leaves a setting to its default. ``say`` is told what is being started.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Topology:
         pollers: int = 1,
         secrets: Mapping[str, str] | None = None,
         engine_password: str,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | None] | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.logs = logs
@@ -80,7 +80,7 @@ class Topology:
         self.engine = make(product, directory=directory, log=logs / "engine.log")
         self._diagrams = diagrams
         self.web_port = free_port(wanted=web_port)
-        self.environment = {
+        settings = {
             **{name: os.environ[name] for name in _KEPT_NAMES if name in os.environ},
             **(secrets or fresh_secrets()),
             **self.postgres.environment(),
@@ -92,6 +92,7 @@ class Topology:
             "BPTL_LOG_FORMAT": "console",
             **(environment or {}),
         }
+        self.environment = {name: value for name, value in settings.items() if value is not None}
         numbered = [f"work-{number}" for number in range(1, workers + 1)]
         numbered += [f"poll-{number}" for number in range(1, pollers + 1)]
         self._processes = {name: self._process(name) for name in ("web", "beat", *numbered)}

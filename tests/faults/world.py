@@ -36,11 +36,6 @@ _MAPPINGS = (
 )
 
 
-SHORTENED_POLL = "2"
-DEFAULT_POLL = "20"
-"""Seconds of a long poll: as short as these tests want it, and the setting's default."""
-
-
 class ProxiedTopology(Topology):
     """A topology whose BPTL reaches its engine through a proxy. What Operaton holds survives its restart, in files."""
 
@@ -56,7 +51,7 @@ class ProxiedTopology(Topology):
             pollers=pollers,
             engine_password=self.password,
             environment={
-                "BPTL_LONG_POLL_SECONDS": DEFAULT_POLL if defaults else SHORTENED_POLL,
+                "BPTL_LONG_POLL_SECONDS": None if defaults else "2",
                 "PYTHONPATH": str(UNITS),
             },
         )
