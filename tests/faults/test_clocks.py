@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_outages import declared_dead, nobody_loses_a_lease
+from tests.faults.test_outages import all_registered, declared_dead, nobody_loses_a_lease
 from tests.faults.world import LOCK_SECONDS, World
 
 pytestmark = pytest.mark.slow
@@ -33,10 +33,11 @@ def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("seconds", [FIVE_MINUTES, -FIVE_MINUTES], ids=["fast", "slow"])
 def test_a_worker_whose_clock_is_five_minutes_off_works_and_judges_rightly(
-    each_world: World, clock: Path, seconds: int
+    world: World, clock: Path, seconds: int
 ) -> None:
-    world, wrong = each_world, {"LD_PRELOAD": str(clock), "CLOCK_OFF_BY": str(seconds)}
+    wrong = {"LD_PRELOAD": str(clock), "CLOCK_OFF_BY": str(seconds)}
     assert_is_off(wrong, seconds)
+    world.wait("every process is registered", lambda: all_registered(world))
     dead = world.topology.part("work-1").pid
     world.kill("work-1", "work-2")
     world.topology.start_part("work-2", extra=wrong)

@@ -9,15 +9,18 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from stage.engines import OPERATON, SANDBOX
 from stage.postgres import connect
-from tests.faults.test_windows import COMPLETE, POLLERS, WORKERS
-from tests.faults.world import LOCK_SECONDS, SEND, World
+from tests.faults.world import COMPLETE, LOCK_SECONDS, POLLERS, SEND, WORKERS, World
+
+ENGINES = (SANDBOX, OPERATON)
 
 
 @pytest.fixture
-def world(each_world: World) -> World:
-    """Every outage here meets the sandbox and a real engine."""
-    return each_world
+def world(world: World) -> World:
+    """The world, whole: processes that an earlier test made begin again have registered themselves."""
+    world.wait("every process is registered", lambda: all_registered(world))
+    return world
 
 
 def test_the_broker_is_flushed_and_then_restarted(world: World) -> None:
@@ -176,6 +179,12 @@ def test_everybody_dies_and_the_broker_forgets(world: World) -> None:
     world.begin(*everybody)
 
     world.all_went_well({**cases, "all-dead-later": world.start("all-dead-later")})
+
+
+def all_registered(world: World) -> bool:
+    """Whether every process of the fleet that was started has entered its row."""
+    pids = {world.topology.part(name).pid for name in world.topology.part_names if name != "web"}
+    return pids <= {row[0] for row in world.rows("SELECT pid FROM tasks_process WHERE stopped_at IS NULL")}
 
 
 @contextmanager

@@ -17,11 +17,12 @@ from tests.faults.world import World
 
 pytestmark = pytest.mark.slow
 
+ENGINES = (SANDBOX, OPERATON)
+
 PER_SECOND = 10.0
 BETWEEN = (2.0, 4.0)
 
 
-@pytest.mark.parametrize("product", [SANDBOX, OPERATON])
 def test_pollers_and_workers_die_or_sleep_past_their_locks_at_random_for_a_minute(product: str, tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10_000)
     print(f"seed {seed}")

@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, transaction
 
 from bptl.lib.http import NeverSent
 from bptl.lib.json import plain, storable, storable_text
@@ -39,9 +39,6 @@ T = TypeVar("T")
 
 RETELL_SECONDS = 60.0
 """How long the end of an effect is told to a database that does not answer."""
-
-READ_ONLY = "25006"
-"""SQLSTATE of a write in a read-only transaction. Django has no class of its own for it."""
 
 CERTAINLY_NOT = (DidNotHappen, Refused, ProcessNotFound, LeaseEnded, NeverSent)
 """Raised inside an effect, these say that it did not happen; every other exception leaves it open."""
@@ -242,7 +239,7 @@ _STILL_OPEN = """UPDATE tasks_effect SET error = %s WHERE id = %s AND "end" = ''
 
 
 def _steadily(ask: Callable[[], T], *, wait: Callable[[float], None], seconds: float | None = None) -> T:
-    """Ask again while the database is away (for ``seconds``, if given): every statement here may be repeated.
+    """Ask again while the database does not answer (for ``seconds``, if given): every statement here may be repeated.
 
     The connection of a place may have died long before; that and an outage must not cost the unit an attempt, and
     what has happened must not be forgotten.
@@ -251,18 +248,13 @@ def _steadily(ask: Callable[[], T], *, wait: Callable[[float], None], seconds: f
     while True:
         try:
             return ask()
-        except (DatabaseError, InterfaceError) as error:
-            if not _away(error) or (seconds is not None and time.monotonic() - begun > seconds):
+        except (OperationalError, InterfaceError, InternalError) as error:
+            # Internal: it was read-only, or ended the transaction of a process that had been silent.
+            if seconds is not None and time.monotonic() - begun > seconds:
                 raise
             log.warning("ledger.without_database", error=str(error))
             close_old_connections()
             wait(0.25)
-
-
-def _away(error: DatabaseError | InterfaceError) -> bool:
-    """Whether the database does not answer, or answers and takes no writes, as a standby does after a failover."""
-    read_only = getattr(error.__cause__, "sqlstate", None) == READ_ONLY
-    return read_only or isinstance(error, OperationalError | InterfaceError)
 
 
 def _tell(effect_id: int, lease_id: uuid.UUID, end: Effect.End, **known: Any) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from django.db import connections
 from django.db.models.functions import Now
 
 from bptl.tasks.lifecycle import Status
@@ -19,7 +17,7 @@ from bptl.workers.member import Member
 from bptl.workers.poller import Poller
 from tests.doubles.engine import FakeEngine
 from tests.integration.scene import Scene, lease_of
-from tests.integration.waiting import until
+from tests.integration.waiting import in_thread, until
 
 OpenPoller = Callable[..., tuple[Poller, Member]]
 HOUR = timedelta(hours=1)
@@ -44,18 +42,6 @@ def polling(polls: Poller, there: FakeEngine) -> Iterator[None]:
         while end.is_alive():
             there.end_polls()
             end.join(0.02)
-
-
-def in_thread(work: Callable[[], object]) -> threading.Thread:
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 def queued(amount: int) -> Callable[[], bool]:
