@@ -31,6 +31,7 @@ from tests.faults.world import (
 ENGINES = (SANDBOX, OPERATON)
 
 
+@pytest.mark.slow
 @EITHER
 def test_w09_a_worker_is_struck_before_the_effect(world: World, blow: Blow) -> None:
     key = f"w09-{blow}"
@@ -71,6 +72,7 @@ def test_w10_a_worker_is_struck_when_the_effect_has_happened(world: World, blow:
     assert len(world.recorder.attempts_at(key, "before")) > 1
 
 
+@pytest.mark.slow
 @EITHER
 def test_w10_an_effect_that_nobody_can_be_asked_about_waits_for_a_person(world: World, blow: Blow) -> None:
     key = f"w10-send-{blow}"
@@ -140,6 +142,7 @@ def test_w13_complete_is_refused_by_whoever_stands_before_the_engine(world: Worl
     assert all(world.recorder.attempts_at(key, "after") == [1] for key in cases)
 
 
+@pytest.mark.slow
 @EITHER
 def test_w14_a_worker_is_struck_when_a_500_is_on_its_way_that_hides_a_completion(world: World, blow: Blow) -> None:
     key = f"w14-{blow}"

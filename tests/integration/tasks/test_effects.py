@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -557,6 +558,38 @@ def test_a_result_that_cannot_be_stored_does_not_lose_that_it_happened(committed
     with suppress(TypeError, ValueError, WorkError):
         run.once(lambda _: result)
     assert ends(run) == [HAPPENED]
+
+
+def test_a_database_that_is_read_only_for_a_while_costs_no_attempt_and_forgets_no_effect(
+    committed_scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(value: str) -> None:
+        connection.cursor().execute(f"SET default_transaction_read_only = {value}")
+
+    def create_and_lose_the_right_to_write(sending: Sending) -> Any:
+        answer = service.create(sending)
+        read_only("on")
+        monkeypatch.setattr(time, "sleep", lambda _: read_only("off"))
+        return answer
+
+    run = first_run(committed_scene)
+    run.slept = WaitUntil(lambda: read_only("off"))
+    read_only("on")
+    run.once(create_and_lose_the_right_to_write)
+    assert run.slept == [0.25], "the intent waited"
+    assert ends(run) == [HAPPENED]
+
+
+class WaitUntil(list[float]):
+    """Notes waits; the first one is when ``happens`` happens."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        self._happens = happens
+        super().__init__()
+
+    def append(self, seconds: float) -> None:
+        self._happens()
+        super().append(seconds)
 
 
 def test_a_long_key_is_refused_before_anything_is_sent(committed_scene: Scene, service: Service) -> None:
