@@ -55,7 +55,9 @@ def brings(*keys: str) -> Callable[[Any], bool]:
 class ProxiedTopology(Topology):
     """A topology whose BPTL reaches its engine through a proxy; the engine's data survive its restart."""
 
-    def __init__(self, logs: Path, *, product: str = SANDBOX, workers: int = 2, pollers: int = 2) -> None:
+    def __init__(
+        self, logs: Path, *, product: str = SANDBOX, workers: int = 2, pollers: int = 2, defaults: bool = False
+    ) -> None:
         self.password = secrets.token_urlsafe(16)
         super().__init__(
             logs,
@@ -63,7 +65,7 @@ class ProxiedTopology(Topology):
             workers=workers,
             pollers=pollers,
             engine_password=self.password,
-            environment={"BPTL_LONG_POLL_SECONDS": "2", "PYTHONPATH": str(UNITS)},
+            environment={"BPTL_LONG_POLL_SECONDS": None if defaults else "2", "PYTHONPATH": str(UNITS)},
         )
         if product == OPERATON:
             self.engine = make(product, directory=logs / "engine", log=logs / "engine.log")
@@ -92,15 +94,19 @@ class World:
 
     @classmethod
     @contextmanager
-    def built(cls, logs: Path, *, product: str = SANDBOX, workers: int = 2, pollers: int = 2) -> Iterator[World]:
-        """Start it all, and stop it all at the end."""
+    def built(
+        cls, logs: Path, *, product: str = SANDBOX, workers: int = 2, pollers: int = 2, defaults: bool = False
+    ) -> Iterator[World]:
+        """Start it all, and stop it all at the end. ``defaults``: locks and polls as long as in production."""
         with Recorder() as recorder, Stage() as stage:
-            topology = stage.add(ProxiedTopology(logs, product=product, workers=workers, pollers=pollers))
+            proxied = ProxiedTopology(logs, product=product, workers=workers, pollers=pollers, defaults=defaults)
+            topology = stage.add(proxied)
             topology.start()
             for topic, unit, lock, options in _MAPPINGS:
                 topology.bptl(
                     *("mappings", "add", "--engine", topology.engine_name, "--topic", topic, "--unit", unit),
-                    *("--lock", str(lock), *options),
+                    *(() if defaults else ("--lock", str(lock))),
+                    *options,
                 )
             world = cls(topology, recorder)
             world.engine.deploy(MODEL)
