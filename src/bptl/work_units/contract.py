@@ -167,8 +167,8 @@ class Processes(Protocol):
     ) -> str:
         """Start an instance of ``key`` (the latest version unless ``version`` is given); answers its id.
 
-        The latest version needs CREATE on process instance and CREATE_INSTANCE on process definition, a fixed one
-        also READ on process definition.
+        It needs CREATE on process instance, and CREATE_INSTANCE and READ on process definition: an engine hides
+        from us what we may not read, and then it is ProcessNotFound.
         """
 
     def correlate(
