@@ -180,6 +180,14 @@ def test_to_start_by_key_takes_the_right_to_read_the_definition_too(scene: Scene
     assert starter.start(key="one", variables=variables).id
 
 
+def test_the_history_is_empty_and_no_error_without_the_right_to_read_it(scene: Scene) -> None:
+    scene.start()
+    wanted = ("topic", scene.topic)
+    assert len(scene.worker.instances(variable=wanted)) == 1
+    assert scene.worker.past_instances(variable=wanted) == []
+    assert len(scene.admin.past_instances(variable=wanted)) == 1
+
+
 def test_a_wrong_engine_name_or_path_is_not_a_missing_task(scene: Scene) -> None:
     credentials = Basic(WORKER[0], WORKER[0])
     url = scene.house.engine.url

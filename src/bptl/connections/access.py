@@ -75,6 +75,11 @@ EXTRAS = (
         ),
         "units that start processes fail and name these rights",
     ),
+    Extra(
+        "reading history",
+        (Right("READ_HISTORY", Resource.PROCESS_DEFINITION),),
+        "a start whose answer was lost and whose process has ended already is left to a person",
+    ),
     Extra("deploying models", (Right("CREATE", Resource.DEPLOYMENT),), "bptl engines deploy is refused"),
 )
 
