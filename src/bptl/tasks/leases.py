@@ -24,7 +24,7 @@ class Held:
 
     lease_id: uuid.UUID
     task_id: int
-    engine_id: int
+    engine_id: int | None
     external_id: str
     worker_id: str
     status: str
@@ -94,7 +94,8 @@ WITH seen AS (
             CASE WHEN %s THEN '{Status.LOST}' ELSE '{_RETURN.target}' END ELSE t.status END,
         crashes = t.crashes + CASE WHEN %s AND t.status = '{Status.RUNNING}' THEN 1 ELSE 0 END,
         lease_id = NULL, reporter_id = NULL, next_report_at = NULL, changed_at = now(),
-        look_at = CASE WHEN %s AND t.status IN ({_HELD_STATUSES}) THEN NULL ELSE now() + %s END
+        look_at = CASE WHEN t.engine_id IS NULL OR (%s AND t.status IN ({_HELD_STATUSES})) THEN NULL
+            ELSE now() + %s END
     FROM seen WHERE t.id = seen.id AND t.lease_id = seen.lease
     RETURNING t.id, seen.lease
 ), ended AS (
