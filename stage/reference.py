@@ -183,9 +183,9 @@ def rest_api() -> str:
         described = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
         validate_schema(described)  # type: ignore[no-untyped-call]
         if GENERATOR_STATS:
-            GENERATOR_STATS.emit_summary()  # type: ignore[no-untyped-call]
+            GENERATOR_STATS.emit_summary()
             raise ValueError("the description of the REST API is not complete; see above")
-        text: bytes = OpenApiYamlRenderer().render(described, renderer_context={})
+        text: bytes = OpenApiYamlRenderer().render(described, renderer_context={})  # type: ignore[no-untyped-call]
     return text.decode()
 
 

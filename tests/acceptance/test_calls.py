@@ -1,4 +1,4 @@
-"""The REST API for every engine that cannot be polled: the contract of the existing BPTL, and what is safe beyond it."""
+"""The REST API for engines that cannot be polled: the contract of the existing BPTL, and what is safe beyond it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Tells waiting calls that something happened to their tasks: PostgreSQL says so, nobody asks over and over.
 
 A trigger of the table tasks_task notifies CHANNEL when a task without engine leaves its worker. One thread a process
-listens; whoever waits is woken and reads the row.
+listens while somebody waits and a while longer; whoever waits is woken and reads the row.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ CHANNEL = "bptl_call_news"
 """Named in the migration that makes the trigger too."""
 
 RETRY_SECONDS = 1.0
-LISTEN_SECONDS = 60.0
+IDLE_SECONDS = 60.0
+"""How long the listener stays when nobody waits."""
 
 DEAF_SECONDS = 2.0
 """How long to wait while nothing can be heard (no database, or a pooler that does not pass notifications on)."""
@@ -34,7 +35,7 @@ SURE_SECONDS = 15.0
 
 
 class News:
-    """Who waits for which task. One object a process."""
+    """Who waits for which task. One object a process; ``idle`` (seconds) is how long it listens for nobody."""
 
     class Happened:
         """Something happened to one task, perhaps."""
@@ -53,8 +54,9 @@ class News:
             """Wake who waits."""
             self._event.set()
 
-    def __init__(self) -> None:
+    def __init__(self, *, idle: float = IDLE_SECONDS) -> None:
         self.listening = False
+        self._idle = idle
         self._lock = threading.Lock()
         self._waiting: dict[int, set[News.Happened]] = defaultdict(set)
         self._thread: threading.Thread | None = None
@@ -77,20 +79,30 @@ class News:
                     del self._waiting[task_id]
 
     def _listen(self) -> None:
-        while True:
+        while not self._ends():
             try:
                 with closing(psycopg.connect(**_parameters(), autocommit=True)) as ear:
                     ear.execute(f"LISTEN {CHANNEL}")
                     self.listening = True
                     self._tell_all()  # What happened before this was not heard.
-                    while True:
-                        for notice in ear.notifies(timeout=LISTEN_SECONDS):
+                    while not self._ends():
+                        for notice in ear.notifies(timeout=self._idle):
                             self._tell(notice.payload)
                         ear.execute("SELECT 1")  # A cut that nobody told of shows here.
+                    return
             except psycopg.Error as error:
                 self.listening = False
                 log.warning("news.not_heard", error=str(error))
                 time.sleep(RETRY_SECONDS)
+
+    def _ends(self) -> bool:
+        """Whether the listener may go: nobody waits; the next who does starts another."""
+        with self._lock:
+            if self._waiting:
+                return False
+            self._thread = None
+            self.listening = False
+            return True
 
     def _tell(self, payload: str) -> None:
         with self._lock:
