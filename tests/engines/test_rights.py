@@ -123,6 +123,14 @@ def test_the_worker_may_neither_read_definitions_nor_start_nor_deploy(scene: Sce
         scene.worker.start(key="one", variables=encode_all({"topic": "t", "priority": 0}))
 
 
+def test_the_history_is_empty_and_no_error_without_the_right_to_read_it(scene: Scene) -> None:
+    scene.start()
+    wanted = ("topic", scene.topic)
+    assert len(scene.worker.instances(variable=wanted)) == 1
+    assert scene.worker.past_instances(variable=wanted) == []
+    assert len(scene.admin.past_instances(variable=wanted)) == 1
+
+
 def test_a_wrong_engine_name_or_path_is_not_a_missing_task(scene: Scene) -> None:
     credentials = Basic(WORKER[0], WORKER[0])
     url = scene.house.engine.url

@@ -27,6 +27,9 @@ from bptl.engines.variables import Variable
 
 Variables = Mapping[str, Variable]
 
+TextVariable = tuple[str, str | None]
+"""Name and text of a variable that an instance must have; None: any text."""
+
 
 class EngineError(Exception):
     """Any refusal or silence of an engine. ``status`` is the HTTP status when there was an answer."""
@@ -291,9 +294,30 @@ class Engine(Protocol):
         """Deploy resources by file name, unchanged ones are skipped; answers the deployment id."""
 
     def instances(
-        self, *, definition_key: str | None = None, business_key: str | None = None, first: int = 0, maximum: int = 100
+        self,
+        *,
+        definition_key: str | None = None,
+        business_key: str | None = None,
+        variable: TextVariable | None = None,
+        roots: bool = False,
+        first: int = 0,
+        maximum: int = 100,
     ) -> Sequence[Instance]:
-        """Running process instances that match."""
+        """Running process instances that match, by id; ``roots`` leaves out those that another one called."""
+
+    def past_instances(
+        self,
+        *,
+        definition_key: str | None = None,
+        variable: TextVariable | None = None,
+        roots: bool = False,
+        first: int = 0,
+        maximum: int = 100,
+    ) -> Sequence[Instance]:
+        """Process instances that match, running or ended, as far as the history is kept and we may read it.
+
+        Without the right (READ_HISTORY on the process definition) or without history there are none: no error.
+        """
 
     def caller(self, process_instance_id: str) -> Instance | None:
         """The instance whose call activity started this one; None for one that was not called."""

@@ -108,7 +108,26 @@ class Nobody:
         _refuse()
 
     def instances(
-        self, *, definition_key: str | None = None, business_key: str | None = None, first: int = 0, maximum: int = 100
+        self,
+        *,
+        definition_key: str | None = None,
+        business_key: str | None = None,
+        variable: TextVariable | None = None,
+        roots: bool = False,
+        first: int = 0,
+        maximum: int = 100,
+    ) -> Sequence[Instance]:
+        """There are no processes."""
+        _refuse()
+
+    def past_instances(
+        self,
+        *,
+        definition_key: str | None = None,
+        variable: TextVariable | None = None,
+        roots: bool = False,
+        first: int = 0,
+        maximum: int = 100,
     ) -> Sequence[Instance]:
         """There are no processes."""
         _refuse()

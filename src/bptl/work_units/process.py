@@ -35,13 +35,15 @@ class Called(Outputs):
         "CREATE on process instance",
         "CREATE_INSTANCE on process definition",
         "READ on process definition (only for a fixed version)",
+        "READ_HISTORY on process definition (only to find a start whose answer was lost, when it has ended already)",
     ),
 )
 def call_activity(work: Work, inputs: Subprocess) -> Called:
     """Start a process with variables of this one, and go on without waiting for its end.
 
     A variable that the mapping names and this process lacks is skipped; the log says so. The started process has no
-    business key and no link to this one: hand over what it needs to find its way back.
+    business key and no link to this one but its variable bptlStartedBy, by which a start without an answer is found:
+    hand over what it needs to find its way back.
     """
     key = inputs.subprocessDefinition
     fixed = inputs.subprocessDefinitionVersion

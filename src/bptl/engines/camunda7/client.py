@@ -17,6 +17,7 @@ from bptl.engines.base import (
     NotAuthorized,
     NotFound,
     TaskQuery,
+    TextVariable,
     Variables,
     WrongAddress,
 )
@@ -214,18 +215,35 @@ class Camunda7:
         return str(self._rest.read("POST", "deployment/create", fields=fields)["id"])
 
     def instances(
-        self, *, definition_key: str | None = None, business_key: str | None = None, first: int = 0, maximum: int = 100
+        self,
+        *,
+        definition_key: str | None = None,
+        business_key: str | None = None,
+        variable: TextVariable | None = None,
+        roots: bool = False,
+        first: int = 0,
+        maximum: int = 100,
     ) -> Sequence[Instance]:
-        """GET process-instance, by id."""
-        query = {
-            "processDefinitionKey": definition_key,
-            "businessKey": business_key,
-            "sortBy": "instanceId",
-            "sortOrder": "asc",
-            "firstResult": first,
-            "maxResults": maximum,
-        }
-        return [wire.instance(item) for item in self._rest.read("GET", "process-instance", query=query)]
+        """POST process-instance, by id."""
+        wanted = wire.instance_query(definition_key, variable, roots=roots) | given({"businessKey": business_key})
+        return self._instances("process-instance", wanted, first, maximum)
+
+    def past_instances(
+        self,
+        *,
+        definition_key: str | None = None,
+        variable: TextVariable | None = None,
+        roots: bool = False,
+        first: int = 0,
+        maximum: int = 100,
+    ) -> Sequence[Instance]:
+        """POST history/process-instance, by id."""
+        wanted = wire.instance_query(definition_key, variable, roots=roots)
+        return self._instances("history/process-instance", wanted, first, maximum)
+
+    def _instances(self, path: str, wanted: Mapping[str, Any], first: int, maximum: int) -> Sequence[Instance]:
+        page = {"firstResult": first, "maxResults": maximum}
+        return [wire.instance(item) for item in self._rest.read("POST", path, query=page, body=wanted)]
 
     def caller(self, process_instance_id: str) -> Instance | None:
         """GET process-instance?subProcessInstance. None also for an instance that we may not read."""

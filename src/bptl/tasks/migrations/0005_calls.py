@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('connections', '0003_calls'),
-        ('tasks', '0003_effects'),
+        ('tasks', '0004_offered_again'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
