@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.acceptance import browser as chromium
 from tests.acceptance.counter import CALL_SECONDS, PASSWORD, USER, WAITING, Calling, Counter, basic
 from tests.servers import Servers
 
@@ -363,3 +365,37 @@ def test_a_guesser_of_passwords_is_refused_unasked_after_some_tries(counter: Cou
     assert [answer.status for answer in answers] == [401] * 10 + [429]
     assert int(answers[-1].headers["Retry-After"]) > 0
     assert counter.call("leges", Authorization=basic(USER, PASSWORD)).status == 201
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = chromium.chromium()
+    if program is None:
+        pytest.skip("NO PAGE IS TESTED IN A BROWSER: Chromium is missing (Debian: apt-get install chromium)")
+    with chromium.started(program) as running:
+        yield running
+
+
+@pytest.mark.parametrize("page", ["redoc", "swagger"])
+def test_the_pages_of_the_description_work_under_our_policy_and_call_nobody(
+    counter: Counter, browser: Browser, page: str
+) -> None:
+    visitor = browser.new_page(base_url=counter.url)
+    said: list[str] = []
+    loaded: list[str] = []
+    visitor.on("console", lambda message: said.append(message.text) if message.type in {"error", "warning"} else None)
+    visitor.on("pageerror", lambda error: said.append(str(error)))
+    visitor.on("response", lambda response: loaded.append(response.url))
+    visitor.goto(f"/api/v1/{page}/")
+    visitor.locator("#id_username").fill(USER)
+    visitor.locator("#id_password").fill(PASSWORD)
+    visitor.locator("#id_password").press("Enter")
+
+    shown = visitor.get_by_text("Do the work unit of a topic").locator("visible=true")
+    shown.first.wait_for(timeout=30_000)
+
+    visitor.wait_for_load_state("networkidle")
+    visitor.close()
+    assert [url for url in loaded if not url.startswith((counter.url, "data:", f"blob:{counter.url}"))] == []
+    # Redoc names a picture of its maker's, which the policy refuses.
+    assert [text for text in said if "redoc/logo-mini.svg" not in text] == []

@@ -17,6 +17,7 @@ from bptl.engines.base import (
     Instance,
     NoEngine,
     TaskQuery,
+    TextVariable,
     Variables,
 )
 
