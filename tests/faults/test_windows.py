@@ -15,7 +15,7 @@ from contextlib import ExitStack
 
 from stage.engines import OPERATON, SANDBOX
 from tests.faults.blows import EITHER, PAST_THE_LOCK, RECORDING, Blow, held_writes, struck
-from tests.faults.world import BRIEF, FETCH, POLLERS, WORKERS, World, has_tasks
+from tests.faults.world import BRIEF, FETCH, POLLERS, WORKERS, World, brings
 
 ENGINES = (SANDBOX, OPERATON)
 
@@ -37,7 +37,7 @@ def test_w01_a_poller_is_struck_while_it_waits(world: World, blow: Blow) -> None
 def test_w02_a_poller_is_struck_when_the_engine_has_locked_and_answered(world: World, blow: Blow) -> None:
     key = f"w02-{blow}"
     with ExitStack() as until_mended:
-        with world.proxy.fault(FETCH, answer="held", only_if=has_tasks) as answered:
+        with world.proxy.fault(FETCH, answer="held", only_if=brings(key)) as answered:
             cases = {key: world.start(key, topic=BRIEF, points=True)}
             answered.wait()
             until_mended.enter_context(struck(world, blow, world.leader()))
@@ -62,8 +62,9 @@ def test_w03_a_poller_is_struck_while_it_records_what_it_fetched(world: World, b
 
 
 def test_w03_the_database_dies_while_a_poller_records(world: World) -> None:
-    with world.proxy.fault(FETCH, answer="held", only_if=has_tasks) as answered:
-        cases = {f"w03-{n}": world.start(f"w03-{n}", topic=BRIEF) for n in range(5)}
+    keys = [f"w03-{n}" for n in range(5)]
+    with world.proxy.fault(FETCH, answer="held", only_if=brings(*keys)) as answered:
+        cases = {key: world.start(key, topic=BRIEF) for key in keys}
         answered.wait()
         world.topology.postgres.crash()
     time.sleep(2)

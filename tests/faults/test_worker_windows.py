@@ -92,8 +92,10 @@ def test_w10_an_effect_that_nobody_can_be_asked_about_waits_for_a_person(world: 
 def test_w11_a_worker_is_struck_when_the_outcome_is_stored_and_not_sent(world: World, blow: Blow) -> None:
     """Its request reaches the engine when another has reported already."""
     key = f"w11-{blow}"
-    with ExitStack() as until_mended, world.proxy.fault(COMPLETE, request="held") as complete:
-        cases = {key: world.start(key, topic=BRIEF, points=True)}
+    cases = {key: world.held(key, "after", topic=BRIEF)}
+    report = world.report_of(key, COMPLETE)
+    with ExitStack() as until_mended, world.proxy.fault(report, request="held") as complete:
+        world.recorder.release(key, "after")
         complete.wait()
         until_mended.enter_context(struck(world, blow, world.part_at(key, "after")))
         world.all_went_well(cases)
@@ -105,8 +107,9 @@ def test_w11_a_worker_is_struck_when_the_outcome_is_stored_and_not_sent(world: W
 def test_w12_a_worker_is_struck_when_the_engine_has_taken_the_outcome(world: World, blow: Blow) -> None:
     key = f"w12-{blow}"
     with ExitStack() as until_mended:
-        with world.proxy.fault(COMPLETE, answer="held") as complete:
-            cases = {key: world.start(key, topic=BRIEF, points=True)}
+        cases = {key: world.held(key, "after", topic=BRIEF)}
+        with world.proxy.fault(world.report_of(key, COMPLETE), answer="held") as complete:
+            world.recorder.release(key, "after")
             complete.wait()
             until_mended.enter_context(struck(world, blow, world.part_at(key, "after")))
         world.all_went_well(cases)
@@ -118,8 +121,9 @@ def test_w12_a_worker_is_struck_when_the_engine_has_taken_the_outcome(world: Wor
 def test_w13_a_worker_is_struck_when_complete_was_refused_by_a_proxy(world: World, blow: Blow) -> None:
     key = f"w13-{blow}"
     with ExitStack() as until_mended:
-        with world.proxy.fault(COMPLETE, status=503, times=1000) as refused:
-            cases = {key: world.start(key, topic=BRIEF, points=True)}
+        cases = {key: world.held(key, "after", topic=BRIEF)}
+        with world.proxy.fault(world.report_of(key, COMPLETE), status=503, times=1000) as refused:
+            world.recorder.release(key, "after")
             refused.wait()
             until_mended.enter_context(struck(world, blow, world.part_at(key, "after")))
         world.all_went_well(cases)
@@ -131,11 +135,13 @@ def test_w13_complete_is_refused_by_whoever_stands_before_the_engine(world: Worl
     cases = {}
     for status in (503, 401, 500):
         key = f"w13-{status}"
-        with world.proxy.fault(COMPLETE, status=status, times=2) as refused:
-            cases[key] = world.start(key, topic=BRIEF, points=True)
+        cases[key] = world.held(key, "after", topic=BRIEF)
+        with world.proxy.fault(world.report_of(key, COMPLETE), status=status, times=2) as refused:
+            world.recorder.release(key, "after")
             world.wait(f"{status} twice", lambda counted=refused: counted.caught == 2)  # type: ignore[misc]
-    with world.proxy.fault(COMPLETE, request="cut") as cut:
-        cases["w13-cut"] = world.start("w13-cut", topic=BRIEF, points=True)
+    cases["w13-cut"] = world.held("w13-cut", "after", topic=BRIEF)
+    with world.proxy.fault(world.report_of("w13-cut", COMPLETE), request="cut") as cut:
+        world.recorder.release("w13-cut", "after")
         cut.wait()
 
     world.all_went_well(cases)
@@ -147,8 +153,9 @@ def test_w13_complete_is_refused_by_whoever_stands_before_the_engine(world: Worl
 def test_w14_a_worker_is_struck_when_a_500_is_on_its_way_that_hides_a_completion(world: World, blow: Blow) -> None:
     key = f"w14-{blow}"
     with ExitStack() as until_mended:
-        with world.proxy.fault(COMPLETE, status=500, forward=True, answer="held") as answered:
-            cases = {key: world.start(key, topic=BRIEF, points=True)}
+        cases = {key: world.held(key, "after", topic=BRIEF)}
+        with world.proxy.fault(world.report_of(key, COMPLETE), status=500, forward=True, answer="held") as answered:
+            world.recorder.release(key, "after")
             answered.wait()
             until_mended.enter_context(struck(world, blow, world.part_at(key, "after")))
         world.all_went_well(cases)
@@ -157,8 +164,9 @@ def test_w14_a_worker_is_struck_when_a_500_is_on_its_way_that_hides_a_completion
 
 
 def test_w14_complete_is_answered_with_500_but_was_carried_out(world: World) -> None:
-    with world.proxy.fault(COMPLETE, status=500, forward=True) as answered:
-        cases = {"w14": world.start("w14", topic=BRIEF, points=True)}
+    cases = {"w14": world.held("w14", "after", topic=BRIEF)}
+    with world.proxy.fault(world.report_of("w14", COMPLETE), status=500, forward=True) as answered:
+        world.recorder.release("w14", "after")
         answered.wait()
 
     world.all_went_well(cases)
@@ -170,8 +178,9 @@ def test_w15_a_worker_is_struck_while_it_notes_that_the_engine_took_its_outcome(
     """The note itself is cut off: the engine has gone on and our row does not know."""
     key = f"w15-{blow}"
     with ExitStack() as until_mended:
-        with world.proxy.fault(COMPLETE, answer="held") as complete:
-            cases = {key: world.start(key, topic=BRIEF, points=True)}
+        cases = {key: world.held(key, "after", topic=BRIEF)}
+        with world.proxy.fault(world.report_of(key, COMPLETE), answer="held") as complete:
+            world.recorder.release(key, "after")
             complete.wait()
             with held_writes(world) as held:
                 complete.release()
@@ -185,8 +194,9 @@ def test_w15_a_worker_is_struck_while_it_notes_that_the_engine_took_its_outcome(
 
 def test_w15_what_follows_complete_fails_and_makes_no_failure(world: World) -> None:
     """The connection that carried it is cut after the engine has acted."""
-    with world.proxy.fault(COMPLETE, answer="cut") as cut:
-        cases = {"w15": world.start("w15", topic=BRIEF, points=True)}
+    cases = {"w15": world.held("w15", "after", topic=BRIEF)}
+    with world.proxy.fault(world.report_of("w15", COMPLETE), answer="cut") as cut:
+        world.recorder.release("w15", "after")
         cut.wait()
 
     world.all_went_well(cases)
@@ -201,8 +211,9 @@ def test_w16_a_worker_is_struck_while_it_reports_a_failure(
     """Before or after the engine has taken it: there is one incident, and the unit is not run again."""
     key = f"w16-{blow}-{answer_is}"
     with ExitStack() as until_mended:
-        with world.proxy.fault(FAILURE, request=request_is, answer=answer_is) as failure:
-            case = world.start(key, topic=BRIEF, points=True, fails=True)
+        case = world.held(key, "after", topic=BRIEF, fails=True)
+        with world.proxy.fault(world.report_of(key, FAILURE), request=request_is, answer=answer_is) as failure:
+            world.recorder.release(key, "after")
             failure.wait()
             until_mended.enter_context(struck(world, blow, world.part_at(key, "after")))
         world.wait("it is an incident", lambda: bool(world.incidents(case)))
@@ -211,8 +222,10 @@ def test_w16_a_worker_is_struck_while_it_reports_a_failure(
 
 @pytest.mark.slow
 def test_w16_the_report_of_a_failure_fails(world: World) -> None:
-    with world.proxy.fault(FAILURE, status=503, times=2), world.proxy.fault(FAILURE, answer="cut") as cut:
-        case = world.start("w16", topic=BRIEF, points=True, fails=True)
+    case = world.held("w16", "after", topic=BRIEF, fails=True)
+    failure = world.report_of("w16", FAILURE)
+    with world.proxy.fault(failure, status=503, times=2), world.proxy.fault(failure, answer="cut") as cut:
+        world.recorder.release("w16", "after")
         cut.wait()
 
     world.wait("it is an incident", lambda: bool(world.incidents(case)))
@@ -238,8 +251,9 @@ def test_w18_a_worker_is_struck_when_a_service_answered_500_and_has_acted(world:
     key = f"w18-{blow}"
     world.recorder.misbehave(key, "500")
     with ExitStack() as until_mended:
-        with world.proxy.fault(FAILURE, request="held, then cut") as failure:
-            cases = {key: world.start(key, topic=BRIEF, points=True)}
+        cases = {key: world.held(key, "before", topic=BRIEF)}
+        with world.proxy.fault(world.report_of(key, FAILURE), request="held, then cut") as failure:
+            world.recorder.release(key, "before")
             failure.wait()
             until_mended.enter_context(struck(world, blow, world.part_at(key, "before")))
         world.all_went_well(cases)
@@ -274,8 +288,8 @@ def test_w19_a_worker_is_struck_when_the_longest_run_is_over(world: World, blow:
     """The unit was cancelled and the engine does not know it yet."""
     key = f"w19-{blow}"
     with ExitStack() as until_mended:
-        with world.proxy.fault(FAILURE, request="held, then cut") as failure:
-            cases = {key: world.held(key, "before", topic=BRIEF_LIMITED)}
+        cases = {key: world.held(key, "before", topic=BRIEF_LIMITED)}
+        with world.proxy.fault(world.report_of(key, FAILURE), request="held, then cut") as failure:
             failure.wait()
             until_mended.enter_context(struck(world, blow, world.part_at(key, "before")))
         world.recorder.release(key, "before")

@@ -47,9 +47,9 @@ _MAPPINGS = (
 )
 
 
-def has_tasks(body: Any) -> bool:
-    """Whether the answer of a fetch brings work."""
-    return isinstance(body, list) and bool(body)
+def brings(*keys: str) -> Callable[[Any], bool]:
+    """Whether the answer of a fetch brings a task of one of these cases."""
+    return lambda body: isinstance(body, list) and any(task.get("businessKey") in keys for task in body)
 
 
 class ProxiedTopology(Topology):
@@ -175,6 +175,11 @@ class World:
         """Rows of BPTL's database."""
         with connect(self.topology.postgres.environment()) as connection:
             return connection.execute(query.encode(), parameters).fetchall()
+
+    def report_of(self, key: str, report: str) -> str:
+        """The path of a report (COMPLETE, FAILURE) of the one task of a case: another's may be late under way."""
+        ((external_id,),) = self.rows("SELECT external_id FROM tasks_task WHERE business_key = %s", key)
+        return f"/{external_id}{report}"
 
     # striking
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Protocol
 
 from bptl.engines.variables import Variable
@@ -218,6 +219,14 @@ class Instance:
     suspended: bool = False
 
 
+class Resource(StrEnum):
+    """What permissions are given on."""
+
+    PROCESS_DEFINITION = "process definition"
+    PROCESS_INSTANCE = "process instance"
+    DEPLOYMENT = "deployment"
+
+
 class Engine(Protocol):
     """The calls of the left bank, in the engine's own verbs. Task operations name the worker id that holds the lock."""
 
@@ -226,6 +235,12 @@ class Engine(Protocol):
 
     def may_fetch(self, *, definition_key: str | None = None) -> bool | None:
         """Whether our user may fetch tasks of this process (None: of every one), by the engine's own check.
+
+        None when the engine asks nobody to log in.
+        """
+
+    def may(self, permission: str, *, on: Resource) -> bool | None:
+        """Whether our user has ``permission`` (such as ``READ``) on all of a kind, by the engine's own check.
 
         None when the engine asks nobody to log in.
         """

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, transaction
 
+from bptl.lib.http import NeverSent
 from bptl.lib.json import plain, storable, storable_text
 from bptl.lib.log import get_logger
 from bptl.lib.redaction import redact
@@ -27,6 +28,7 @@ from bptl.work_units.contract import (
     Happened,
     LeaseEnded,
     NeverAgain,
+    ProcessNotFound,
     Uncertain,
     changed,
 )
@@ -188,6 +190,8 @@ class Ledger:
 @dataclass(slots=True)
 class Sending(CheckedSending):
     """What an effect is given; ``effect_id`` is the row of its intent."""
+
+    shows_not: ClassVar[tuple[type[Exception], ...]] = (ProcessNotFound, NeverSent)
 
     effect_id: int = 0
 

@@ -167,10 +167,10 @@ class Processes(Protocol):
     ) -> str:
         """Start an instance of ``key`` (the latest version unless ``version`` is given); answers its id.
 
-        The latest version needs CREATE on process instance and CREATE_INSTANCE on process definition, a fixed one
-        also READ on process definition. The instance carries the variable ``bptlStartedBy``: a start without an answer
-        is looked for by it among the running instances and, with READ_HISTORY, among those that have ended. Where the
-        engine cannot tell, Uncertain is raised.
+        It needs CREATE on process instance, and CREATE_INSTANCE and READ on process definition: an engine hides from
+        us what we may not read, and then it is ProcessNotFound. The instance carries the variable ``bptlStartedBy``: a
+        start without an answer is looked for by it among the running instances and, with READ_HISTORY, among those
+        that have ended. Where the engine cannot tell, Uncertain is raised.
         """
 
     def correlate(

@@ -34,7 +34,7 @@ class Called(Outputs):
     rights=(
         "CREATE on process instance",
         "CREATE_INSTANCE on process definition",
-        "READ on process definition (only for a fixed version)",
+        "READ on process definition",
         "READ_HISTORY on process definition (only to find a start whose answer was lost, when it has ended already)",
     ),
 )
@@ -62,7 +62,8 @@ def call_activity(work: Work, inputs: Subprocess) -> Called:
         wanted = f"version {version}" if version else "any version"
         raise NeverAgain(
             f"cannot start a subprocess: the engine has no process definition {key!r} in {wanted} "
-            "that is visible to BPTL; deploy it or correct subprocessDefinition in the model"
+            "that is visible to BPTL; deploy it, correct subprocessDefinition in the model, or grant BPTL's user "
+            "READ and CREATE_INSTANCE on Process Definition and CREATE on Process Instance"
         ) from error
     work.log.info("process.started", subprocess=key, version=fixed, started_instance=started)
     return Called(processInstanceId=started)

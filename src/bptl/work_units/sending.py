@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from bptl.lib.http import NeverSent
 from bptl.work_units.contract import DidNotHappen, LeaseEnded, ProcessNotFound, Refused
 
 SAID_NOT = (DidNotHappen, Refused)
 """With these an effect says of itself that it did not happen."""
 
-SHOWS_NOT = (ProcessNotFound, NeverSent)
-"""These show it too, as long as the effect was not told before that it may send something else."""
-
 
 @dataclass(slots=True)
 class CheckedSending:
     """The contract's Sending. ``may_send`` raises LeaseEnded or DidNotHappen when nothing may be sent any more."""
+
+    shows_not: ClassVar[tuple[type[Exception], ...]] = (ProcessNotFound,)
+    """These show it too, as long as the effect was not told before that it may send something else."""
 
     idempotency_key: str
     may_send: Callable[[], None] = field(compare=False)
@@ -47,4 +47,4 @@ class CheckedSending:
         """
         if error is self.refusal:
             return self.checks == 0
-        return isinstance(error, SAID_NOT) or (isinstance(error, SHOWS_NOT) and self.checks <= 1)
+        return isinstance(error, SAID_NOT) or (isinstance(error, self.shows_not) and self.checks <= 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -16,6 +16,7 @@ from bptl.engines.base import (
     NotAuthenticated,
     NotAuthorized,
     NotFound,
+    Resource,
     TaskQuery,
     TextVariable,
     Variables,
@@ -28,6 +29,9 @@ from bptl.engines.camunda7.transport import Transport, existing, given, part
 
 ANSWER_MARGIN = timedelta(seconds=10)
 """How much longer than a long poll we wait for its answer."""
+
+RESOURCE_TYPES = {Resource.PROCESS_DEFINITION: 6, Resource.PROCESS_INSTANCE: 8, Resource.DEPLOYMENT: 9}
+"""The engine's numbers (org.camunda.bpm.engine.authorization.Resources)."""
 
 
 class Camunda7:
@@ -65,22 +69,31 @@ class Camunda7:
 
         True also where the engine's authorization is switched off.
         """
-        try:
-            return all(
-                self._may(verb, "Process Instance", 8)
-                or self._may(f"{verb}_INSTANCE", "Process Definition", 6, resource_id=definition_key)
+        return self._checked(
+            lambda: all(
+                self._may(verb, Resource.PROCESS_INSTANCE)
+                or self._may(f"{verb}_INSTANCE", Resource.PROCESS_DEFINITION, resource_id=definition_key)
                 for verb in ("READ", "UPDATE")
             )
+        )
+
+    def may(self, permission: str, *, on: Resource) -> bool | None:
+        """GET authorization/check for every resource of a kind. True also where authorization is switched off."""
+        return self._checked(lambda: self._may(permission, on))
+
+    def _checked(self, check: Callable[[], bool]) -> bool | None:
+        try:
+            return check()
         except NotAuthenticated:
             # The check wants a login even where nothing else does; with wrong credentials this raises again.
             self.version()
             return None
 
-    def _may(self, permission: str, resource: str, number: int, *, resource_id: str | None = None) -> bool:
+    def _may(self, permission: str, resource: Resource, *, resource_id: str | None = None) -> bool:
         wanted = {
             "permissionName": permission,
-            "resourceName": resource,
-            "resourceType": number,
+            "resourceName": resource.title(),
+            "resourceType": RESOURCE_TYPES[resource],
             "resourceId": resource_id,
         }
         return bool(self._rest.read("GET", "authorization/check", query=wanted)["authorized"])
