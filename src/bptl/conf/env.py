@@ -10,6 +10,7 @@ who starts BPTL sees everything that is wrong in one go. ``refuse_faults`` ends 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +136,7 @@ class Environment:
             try:
                 number = int(raw)
             except ValueError:
-                raise ValueError(f"is {raw!r}; use a whole number{_bounds(minimum, maximum)}") from None
+                raise ValueError(f"is {raw!r}; use a whole number{_bounds(minimum, maximum)}{_linked(raw)}") from None
             _check_bounds(number, minimum, maximum)
             return number
 
@@ -163,6 +164,17 @@ class Environment:
         """Texts separated by commas; blanks around them and empty ones are dropped."""
         value = self._read(name, _split, kind="texts, separated by commas", help=help, default=list(default))
         return list(default) if value is None else value
+
+    def networks(self, name: str, *, help: str) -> list[str]:
+        """Addresses and networks of IP, separated by commas; default none."""
+
+        def convert(raw: str) -> list[str]:
+            try:
+                return [str(ipaddress.ip_network(part)) for part in _split(raw)]
+            except ValueError as error:
+                raise ValueError(f"{error}; use addresses or networks, such as 10.0.3.7,10.1.0.0/16") from None
+
+        return self._read(name, convert, kind="addresses or networks, separated by commas", help=help, default=[]) or []
 
     def fault(self, name: str, message: str) -> None:
         """Note that ``name`` is wrong for a reason that only the caller can see; say what to do."""
@@ -247,6 +259,13 @@ def _check_bounds(number: float, minimum: float | None, maximum: float | None) -
     # Written so that NaN, which compares false with everything, is refused too.
     if not (minimum is None or number >= minimum) or not (maximum is None or number <= maximum):
         raise ValueError(f"is {number}; use a value{_bounds(minimum, maximum)}")
+
+
+def _linked(raw: str) -> str:
+    """Kubernetes describes a service named db in DB_PORT, which nobody set on purpose."""
+    if not raw.startswith("tcp://"):
+        return ""
+    return " (Kubernetes set this for a service of that name: say enableServiceLinks: false in the pod)"
 
 
 def _shown(default: object) -> str:
