@@ -68,7 +68,7 @@ def retired(source: Mapping[str, str]) -> tuple[Retired, ...]:
 
 
 def mistakes(source: Mapping[str, str], *, known: Mapping[str, bool]) -> Iterator[tuple[str, str]]:
-    """Each set name of ours that nobody reads, with the fix; ``known``: the names that are read, and which are secret."""
+    """Each set name of ours that nobody reads, with the fix; ``known`` are the names that are read: is it secret?"""
     files = {f"{name}_FILE" for name, secret in known.items() if secret}
     read = {*known, *files, *RETIRED, *BESIDE}
     for name in sorted(source):
