@@ -18,19 +18,19 @@ log = get_logger(__name__)
 
 def start_django() -> None:
     """Read the settings and load the models, once; raises ImproperlyConfigured that names every fault."""
-    if os.environ.get("DJANGO_SETTINGS_MODULE", "") in {"", *OLD_SETTINGS}:
+    old = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    if not old or old in OLD_SETTINGS:
         os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
     django.setup()
+    if old in OLD_SETTINGS:
+        log.warning("setting.ignored", name="DJANGO_SETTINGS_MODULE", reason=f"the one settings module is {SETTINGS}")
 
 
 def start_process() -> None:
     """``start_django`` for a process that stays: it also says which names of its environment do nothing, and why."""
-    old = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     start_django()
     from django.conf import settings
 
-    if old in OLD_SETTINGS:
-        log.warning("setting.ignored", name="DJANGO_SETTINGS_MODULE", reason=f"the one settings module is {SETTINGS}")
     for name, reason in settings.BPTL_RETIRED_NAMES:
         log.warning("setting.ignored", name=name, reason=reason)
 
