@@ -136,12 +136,30 @@ class Environment:
             try:
                 number = int(raw)
             except ValueError:
-                raise ValueError(f"is {raw!r}; use a whole number{_bounds(minimum, maximum)}{_linked(raw)}") from None
+                raise ValueError(f"is {raw!r}; use a whole number{_bounds(minimum, maximum)}") from None
             _check_bounds(number, minimum, maximum)
             return number
 
         kind = "whole number" + _bounds(minimum, maximum)
         return self._read(name, convert, kind=kind, help=help, default=default, required=False)
+
+    def port(self, name: str, *, help: str, default: int) -> int:
+        """A TCP port. In Kubernetes a service that is called as the process sets NAME_PORT to its own address
+        (tcp://…); that is no setting of ours and is passed over.
+        """
+
+        def convert(raw: str) -> int:
+            if raw.startswith(("tcp://", "udp://")):
+                return default
+            try:
+                number = int(raw)
+            except ValueError:
+                raise ValueError(f"is {raw!r}; use a whole number{_bounds(1, 65535)}") from None
+            _check_bounds(number, 1, 65535)
+            return number
+
+        value = self._read(name, convert, kind="whole number" + _bounds(1, 65535), help=help, default=default)
+        return default if value is None else value
 
     def seconds(
         self, name: str, *, help: str, default: float, minimum: float = 0, maximum: float | None = None
@@ -259,13 +277,6 @@ def _check_bounds(number: float, minimum: float | None, maximum: float | None) -
     # Written so that NaN, which compares false with everything, is refused too.
     if not (minimum is None or number >= minimum) or not (maximum is None or number <= maximum):
         raise ValueError(f"is {number}; use a value{_bounds(minimum, maximum)}")
-
-
-def _linked(raw: str) -> str:
-    """Kubernetes describes a service named db in DB_PORT, which nobody set on purpose."""
-    if not raw.startswith("tcp://"):
-        return ""
-    return " (Kubernetes set this for a service of that name: say enableServiceLinks: false in the pod)"
 
 
 def _shown(default: object) -> str:

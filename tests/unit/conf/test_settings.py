@@ -124,10 +124,10 @@ def test_a_name_that_nobody_reads_is_refused_with_the_nearest_one() -> None:
     assert "BPTL_FOO: nobody reads this" in told
 
 
-def test_what_kubernetes_tells_of_services_is_no_mistake_but_a_port_of_its_making_is_explained() -> None:
+def test_what_kubernetes_tells_of_services_is_no_mistake_and_no_setting() -> None:
     linked = {"BPTL_SERVICE_HOST": "10.0.0.1", "BPTL_PORT": "tcp://10.0.0.1:8000", "DB_PORT_5432_TCP_ADDR": "10.0.0.2"}
-    assert load({**SAFE, **linked}).returncode == 0
-    assert "enableServiceLinks: false" in refusal({**SAFE, "DB_PORT": "tcp://10.0.0.2:5432"})
+    linked["DB_PORT"] = "tcp://10.0.0.2:6543"
+    assert load({**SAFE, **linked}, "settings.DATABASES['default']['PORT']").stdout.strip() == "5432"
 
 
 def test_every_environment_name_of_existing_deployments_is_read_or_says_why_it_does_nothing() -> None:
