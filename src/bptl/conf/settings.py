@@ -215,31 +215,6 @@ BPTL_GRACE_SECONDS = environment.seconds(
     "BPTL_GRACE_SECONDS", default=45, minimum=1, help="How long a stopping process lets running work finish."
 )
 
-BPTL_WAIT_SECONDS = environment.seconds(
-    "BPTL_WAIT_SECONDS",
-    default=120,
-    minimum=1,
-    help="How long a starting container waits for the database, the broker and the migrations (`bptl wait`).",
-)
-BPTL_ALIVE_FILE = environment.text(
-    "BPTL_ALIVE_FILE",
-    default="",
-    help="File that poll, work and beat touch while their loop turns, for `bptl alive`; the image sets it.",
-)
-
-# -- Mail -------------------------------------------------------------------------------------------------------------
-
-EMAIL_HOST = environment.text("EMAIL_HOST", default="localhost", help="SMTP server.")
-EMAIL_PORT = environment.port("EMAIL_PORT", default=25, help="Its port.")
-EMAIL_HOST_USER = environment.text("EMAIL_HOST_USER", default="", help="User at the SMTP server.")
-EMAIL_HOST_PASSWORD = environment.secret("EMAIL_HOST_PASSWORD", default="", help="That user's password.")
-EMAIL_USE_TLS = environment.boolean("EMAIL_USE_TLS", default=False, help="Speak STARTTLS with the SMTP server.")
-EMAIL_USE_SSL = environment.boolean("EMAIL_USE_SSL", default=False, help="Speak TLS from the first byte (port 465).")
-if EMAIL_USE_TLS and EMAIL_USE_SSL:
-    environment.fault("EMAIL_USE_SSL", "and EMAIL_USE_TLS are both True; choose one")
-EMAIL_TIMEOUT = environment.seconds("EMAIL_TIMEOUT", default=10, minimum=1, help="How long the SMTP server may take.")
-DEFAULT_FROM_EMAIL = environment.text("DEFAULT_FROM_EMAIL", default="bptl@example.com", help="Sender of mail.")
-
 # -- Calls of the REST API --------------------------------------------------------------------------------------------
 
 BPTL_CALL_SECONDS = environment.seconds(
@@ -281,6 +256,31 @@ SPECTACULAR_SETTINGS = {
     "ENFORCE_NON_BLANK_FIELDS": True,
     "COMPONENT_SPLIT_REQUEST": True,
 }
+
+BPTL_WAIT_SECONDS = environment.seconds(
+    "BPTL_WAIT_SECONDS",
+    default=120,
+    minimum=1,
+    help="How long a starting container waits for the database, the broker and the migrations (`bptl wait`).",
+)
+BPTL_ALIVE_FILE = environment.text(
+    "BPTL_ALIVE_FILE",
+    default="",
+    help="File that poll, work and beat touch while their loop turns, for `bptl alive`; the image sets it.",
+)
+
+# -- Mail -------------------------------------------------------------------------------------------------------------
+
+EMAIL_HOST = environment.text("EMAIL_HOST", default="localhost", help="SMTP server.")
+EMAIL_PORT = environment.port("EMAIL_PORT", default=25, help="Its port.")
+EMAIL_HOST_USER = environment.text("EMAIL_HOST_USER", default="", help="User at the SMTP server.")
+EMAIL_HOST_PASSWORD = environment.secret("EMAIL_HOST_PASSWORD", default="", help="That user's password.")
+EMAIL_USE_TLS = environment.boolean("EMAIL_USE_TLS", default=False, help="Speak STARTTLS with the SMTP server.")
+EMAIL_USE_SSL = environment.boolean("EMAIL_USE_SSL", default=False, help="Speak TLS from the first byte (port 465).")
+if EMAIL_USE_TLS and EMAIL_USE_SSL:
+    environment.fault("EMAIL_USE_SSL", "and EMAIL_USE_TLS are both True; choose one")
+EMAIL_TIMEOUT = environment.seconds("EMAIL_TIMEOUT", default=10, minimum=1, help="How long the SMTP server may take.")
+DEFAULT_FROM_EMAIL = environment.text("DEFAULT_FROM_EMAIL", default="bptl@example.com", help="Sender of mail.")
 
 # -- Django ----------------------------------------------------------------------------------------------------------
 
