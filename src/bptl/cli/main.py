@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import click
 
 from bptl import __version__
 from bptl.cli.lazy import LazyGroup, Verb
-from bptl.cli.start import obey_early_stop
 
 VERBS = (
     Verb("web", "bptl.cli.web", "Serve the pages for people."),
@@ -38,7 +39,7 @@ def bptl() -> None:
 
 def main() -> None:
     """Run the command line; known faults end as one line each on stderr, with exit code 2 for the configuration."""
-    obey_early_stop()
+    _obey_early_stop()
     try:
         bptl(prog_name="bptl")
     except Exception as error:
@@ -51,3 +52,13 @@ def main() -> None:
         for line in explained.lines:
             click.echo(f"bptl: {line}", err=True)
         sys.exit(explained.exit_code)
+
+
+def _obey_early_stop() -> None:
+    """Let SIGTERM end this process before a library has taken it over.
+
+    The kernel ignores a signal that the first process of a container has no handler for: a stop while the process
+    still starts or waits would last until the container is killed.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
