@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from benchmarks import environment, flame
-from benchmarks.figures import HEAD, Figures, Summary, faults, last_line, table
+from benchmarks import environment, flame, report
+from benchmarks.figures import Figures, Summary, faults, last_line
 from benchmarks.load_engine import LoadEngine
 from benchmarks.measure import Measured
 from benchmarks.runs import DEFAULT_QUICK, IDLE, START, profiles
@@ -72,12 +68,14 @@ def bench(measured: Measured, options: argparse.Namespace) -> int:
     memory = measured.memory()
     if options.flame:
         _say(f"recording {options.flame_part} into {options.flame}")
-        flame.record(measured, options.flame, part=options.flame_part, count=5_000 if options.quick else 20_000)
+        count = 5_000 if options.quick else 20_000
+        flame.record(measured, options.flame, part=options.flame_part, count=count, gil=options.flame_gil)
     summaries = {name: Summary(name, tuple(rounds)) for name, rounds in found.items()}
-    _print(summaries, others, memory)
+    report.show(summaries, others, memory)
     wrong = faults(summaries)
     if options.json:
-        options.json.write_text(json.dumps(_everything(options, summaries, others, memory, wrong), indent=2))
+        told = report.everything(summaries, others, memory, quick=options.quick, wrong=wrong)
+        options.json.write_text(json.dumps(told, indent=2))
         _say(f"wrote {options.json}")
     for reason in wrong:
         print(f"not valid: {reason}")
@@ -89,61 +87,6 @@ def _add(others: dict[str, list[float]], figures: Mapping[str, float]) -> None:
     for name, value in figures.items():
         others[name].append(value)
         _say(f"{name}: {value:.2f}")
-
-
-def _print(
-    summaries: Mapping[str, Summary], others: Mapping[str, Sequence[float]], memory: Mapping[str, Sequence[float]]
-) -> None:
-    if summaries:
-        print("\n" + table(HEAD, [summary.row() for summary in summaries.values()]) + "\n")
-    for summary in summaries.values():
-        if parts := [one.extra["part_of_theory"] for one in summary.rounds if "part_of_theory" in one.extra]:
-            print(f"{summary.name}: {100 * sorted(parts)[len(parts) // 2]:.0f} % of what its places allow")
-    for name, values in others.items():
-        print(f"{name}: {sorted(values)[len(values) // 2]:.2f}")
-    total = sum(sum(sizes) for sizes in memory.values())
-    each = ", ".join(f"{name} {' + '.join(f'{size:.0f}' for size in sizes)}" for name, sizes in memory.items())
-    print(f"resident MB: {total:.0f} in all: {each}")
-    if requests := [one.engine_ms_per_request for summary in summaries.values() for one in summary.rounds]:
-        print(f"load engine: {min(requests):.3f} to {max(requests):.3f} ms CPU a request")
-    if "bptl" in summaries:
-        last = summaries["bptl"].rounds[-1]
-        rows = [
-            (one["text"][:90], f"{one['calls'] / last.tasks:.3f}", f"{one['total_ms'] / last.tasks:.4f}")
-            for one in last.extra["statements"][:10]
-        ]
-        print("\n" + table(("statement of bptl, most time first", "a task", "ms a task"), rows))
-        print("broker: " + ", ".join(f"{name} {count}" for name, count in last.extra["commands"].items()) + "\n")
-
-
-def _everything(
-    options: argparse.Namespace,
-    summaries: Mapping[str, Summary],
-    others: Mapping[str, Sequence[float]],
-    memory: Mapping[str, Sequence[float]],
-    wrong: Sequence[str],
-) -> dict[str, Any]:
-    machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-    runs = {
-        name: {
-            "medians": {figure: summary.median(figure) for figure in _MEDIANS},
-            "rounds": [{"rate": one.rate, **asdict(one)} for one in summary.rounds],
-        }
-        for name, summary in summaries.items()
-    }
-    return {
-        "machine": {**machine, "load_average": os.getloadavg()},
-        "quick": options.quick,
-        "valid": not wrong,
-        "faults": list(wrong),
-        "runs": runs,
-        "others": dict(others),
-        "resident_mb": dict(memory),
-        "line": last_line(summaries),
-    }
-
-
-_MEDIANS = ("rate", "p50", "p95", "p99", "cpu_ms", "pg_ms", "broker_ms", "sql", "commands", "engine_share")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -160,6 +103,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures of all rounds into it")
     parser.add_argument("--flame", type=Path, metavar="FILE", help="record a worker: FILE.svg, or FILE.txt for stacks")
     parser.add_argument("--flame-part", default="work-1", metavar="NAME", help="what to record (default work-1)")
+    parser.add_argument("--flame-gil", action="store_true", help="count only the thread that holds the interpreter")
     parser.add_argument("--logs", type=Path, help="folder of the logs (default: a temporary one that stays)")
     return parser.parse_args(arguments)
 

@@ -19,7 +19,8 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One run. ``seconds`` from the first creation to the last completion; latencies (ms) from created to completed.
+    """One run. ``seconds`` from the first creation to the last completion; latencies in ms from created to completed,
+    ``fetched`` the median from created to fetched.
 
     A task: CPU in ms, ``sql`` that clients send (BEGIN and COMMIT included), ``commands`` of the broker.
     ``engine_share`` is the part of a core that the load engine took. ``missing`` were not completed, ``doubled`` were
@@ -29,6 +30,7 @@ class Figures:
     name: str
     tasks: int
     seconds: float
+    fetched: float
     p50: float
     p95: float
     p99: float
@@ -70,7 +72,7 @@ class Summary:
             f"{self.rounds[0].tasks:,}",
             f"{self.median('rate'):,.0f}" if self.median("rate") >= 20 else f"{self.median('rate'):.1f}",
             spread,
-            *(f"{self.median(name):,.1f}" for name in ("p50", "p95", "p99")),
+            *(f"{self.median(name):,.1f}" for name in ("fetched", "p50", "p95", "p99")),
             *(f"{self.median(name):.2f}" for name in ("cpu_ms", "pg_ms", "broker_ms", "sql", "commands")),
             f"{self.median('engine_share'):.2f}",
             str(wrong) if wrong else "-",
@@ -78,10 +80,10 @@ class Summary:
 
 
 HEAD = (
-    *("run", "tasks", "tasks/s", "min–max", "p50 ms", "p95 ms", "p99 ms"),
+    *("run", "tasks", "tasks/s", "min–max", "fetched", "p50 ms", "p95 ms", "p99 ms"),
     *("CPU ms", "PG ms", "broker ms", "SQL", "commands", "engine", "wrong"),
 )
-"""From *CPU ms* to *commands* a task; *engine* is the part of a core that the load engine took."""
+"""*fetched*: ms until half of the tasks were. From *CPU ms* to *commands* a task; *engine*: its part of a core."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

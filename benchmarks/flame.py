@@ -18,16 +18,17 @@ class NotRecorded(Exception):
     """py-spy could not look into the process (without root Linux often forbids it); the message shows what it said."""
 
 
-def record(measured: Measured, path: Path, *, part: str, count: int) -> None:
+def record(measured: Measured, path: Path, *, part: str, count: int, gil: bool) -> None:
     """Record ``part`` (such as ``work-1``) during a backlog of ``count`` tasks into ``path``.
 
     A flame graph, or for a name that ends with ``.txt`` one line for each stack with its number of samples. Only
-    threads that run are sampled.
+    threads that run are sampled; with ``gil`` only the one that holds the interpreter.
     """
     measured.bptl.use_workers(2)
     form = "raw" if path.suffix == ".txt" else "flamegraph"
     command = [str(environment.PY_SPY), "record", "--pid", str(measured.bptl.part(part).pid), "--output", str(path)]
     command += ["--format", form, "--rate", str(SAMPLES_A_SECOND), "--threads", "--nonblocking"]
+    command += ["--gil"] if gil else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as recorder:
         time.sleep(1)
         try:

@@ -22,6 +22,8 @@ AFTERWARDS = 0.3
 """Seconds for which the meters run on after the last completion: what is written down then belongs to the run."""
 
 SHOWN = 15
+POSTGRES, BROKER = "postgres", "broker"
+SERVERS = (POSTGRES, BROKER)
 
 
 class Measured:
@@ -74,11 +76,14 @@ class Measured:
         executed = commands.spent()
         times = self.engine.times(topic)
         latencies = [one.completed - one.created for one in times if one.completed is not None]
+        waits = [one.fetched - one.created for one in times if one.fetched is not None]
         seconds = (max(one.completed or 0 for one in times) - min(one.created for one in times)) / 1000
         engine_ms, requests = after.cpu_ms - before.cpu_ms, after.requests - before.requests
         extra = {
             "foreign_key_checks": sum(one.calls for one in statements if not one.sent) / run.count,
+            "read_in_sequence": {name: rows for name, rows in sql.read_in_sequence().items() if rows},
             "seconds_measured": round(elapsed, 3),
+            "cpu_ms": {name: 1000 * used / run.count for name, used in spent.items() if name not in SERVERS},
             "statements": [asdict(one) for one in statements[:SHOWN]],
             "commands": dict(sorted(executed.items(), key=lambda item: -item[1])[:SHOWN]),
         }
@@ -88,12 +93,13 @@ class Measured:
             name=run.name,
             tasks=run.count,
             seconds=seconds,
+            fetched=percentile(waits, 50),
             p50=percentile(latencies, 50),
             p95=percentile(latencies, 95),
             p99=percentile(latencies, 99),
-            cpu_ms=1000 * spent["worker"] / run.count,
-            pg_ms=1000 * spent["postgres"] / run.count,
-            broker_ms=1000 * spent["broker"] / run.count,
+            cpu_ms=1000 * sum(used for name, used in spent.items() if name not in SERVERS) / run.count,
+            pg_ms=1000 * spent[POSTGRES] / run.count,
+            broker_ms=1000 * spent[BROKER] / run.count,
             sql=sum(one.calls for one in statements if one.sent) / run.count,
             commands=sum(executed.values()) / run.count,
             engine_share=engine_ms / 1000 / seconds,
@@ -104,10 +110,8 @@ class Measured:
         )
 
     def _cpu(self, worker: Worker) -> Cpu:
-        bptl = self.bptl
-        return Cpu(
-            {"worker": worker.pids(), "postgres": [bptl.postgres.part.pid], "broker": [bptl.valkey.part.pid]},
-        )
+        servers = {POSTGRES: self.bptl.postgres.part.pid, BROKER: self.bptl.valkey.part.pid}
+        return Cpu({**worker.pids(), **servers})
 
     def _wait(self, run: Run, topic: str, *, limit: float) -> State:
         deadline = time.monotonic() + limit
@@ -129,7 +133,8 @@ class Measured:
         started = time.monotonic()
         time.sleep(seconds)
         spent, elapsed = cpu.spent(), time.monotonic() - started
-        return {f"idle {name} %": 100 * used / elapsed for name, used in spent.items()}
+        shares = {name: 100 * used / elapsed for name, used in spent.items()}
+        return {"idle all %": sum(shares.values()), **{f"idle {name} %": share for name, share in shares.items()}}
 
     def start(self) -> dict[str, float]:
         """Seconds from the start of a worker process to the completion of a task that waits for it."""

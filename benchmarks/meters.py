@@ -61,18 +61,18 @@ def resident_mb(pid: int) -> list[float]:
 
 
 class Cpu:
-    """CPU seconds by group of processes since the beginning of a run. ``groups``: name → pids whose trees count."""
+    """CPU seconds since the beginning of a run; ``pids``: name → process, whose whole tree counts."""
 
-    def __init__(self, groups: Mapping[str, list[int]]) -> None:
-        self._groups = dict(groups)
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = dict(pids)
         self._before = self._read()
 
     def spent(self) -> dict[str, float]:
-        """CPU seconds of each group since then."""
+        """CPU seconds of each since then."""
         return {name: seconds - self._before[name] for name, seconds in self._read().items()}
 
     def _read(self) -> dict[str, float]:
-        return {name: sum(cpu_seconds(pid) for pid in pids) for name, pids in self._groups.items()}
+        return {name: cpu_seconds(pid) for name, pid in self._pids.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,9 @@ class Sql:
 
     def __init__(self, postgres: Postgres, database: str) -> None:
         self._environment = postgres.environment(database="postgres")
+        self._own = postgres.environment(database=database)
         self._database = database
+        self._read_before = self._read()
         with connect(self._environment) as connection:
             connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
             # What earlier runs left to be written must not cost this one.
@@ -110,6 +112,17 @@ class Sql:
         with connect(self._environment) as connection:
             rows: list[tuple[Any, ...]] = connection.execute(_STATEMENTS, [self._database]).fetchall()
         return [Statement(" ".join(row[0].split()), int(row[1]), float(row[2]), int(row[3])) for row in rows]
+
+    def read_in_sequence(self) -> dict[str, int]:
+        """Rows that sequential scans have read since then, by table; sessions tell of them up to a second late."""
+        return {name: rows - self._read_before.get(name, 0) for name, rows in self._read().items()}
+
+    def _read(self) -> dict[str, int]:
+        with connect(self._own) as connection:
+            rows: list[tuple[Any, ...]] = connection.execute(
+                "SELECT relname, coalesce(seq_tup_read, 0) FROM pg_stat_user_tables"
+            ).fetchall()
+        return dict(rows)
 
 
 _STATEMENTS = """

@@ -52,8 +52,8 @@ def profiles(*, quick: bool, service_url: str) -> dict[str, Sequence[Run]]:
             Run("bptl", count=20_000 // part),
             Run("raw", worker="raw", count=20_000 // (2 if quick else 1)),
             Run("raw durable", worker="raw durable", count=20_000 // (2 if quick else 1)),
-            Run("client 1", worker="client 1", count=3_000 // part),
-            Run("client 10", worker="client 10", count=3_000 // part),
+            Run("client 1", worker="client 1", count=500 if quick else 3_000),
+            Run("client 10", worker="client 10", count=1_000 if quick else 5_000),
         ),
         "open": (
             Run("bptl at 10/s", count=300 // (3 if quick else 1), rate=10, every_round=not quick),

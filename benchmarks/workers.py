@@ -40,8 +40,8 @@ class Worker(Protocol):
     database: str
     """Whose statements count."""
 
-    def pids(self) -> list[int]:
-        """Processes that count as the worker's own, with their descendants."""
+    def pids(self) -> dict[str, int]:
+        """The processes of the worker by name; their descendants belong to them."""
 
 
 class Bptl(Topology):
@@ -65,9 +65,9 @@ class Bptl(Topology):
         )
         self.database = self.postgres.database
 
-    def pids(self) -> list[int]:
+    def pids(self) -> dict[str, int]:
         """All processes that run."""
-        return [self.part(name).pid for name in self.part_names if self.part(name).running]
+        return {name: self.part(name).pid for name in self.part_names if self.part(name).running}
 
     def places(self) -> int:
         """Places of living workers, as the poller counts them."""
@@ -106,9 +106,9 @@ class Yardstick:
         self.part = part
         self.database = YARDSTICK_DATABASE
 
-    def pids(self) -> list[int]:
+    def pids(self) -> dict[str, int]:
         """Its process."""
-        return [self.part.pid]
+        return {self.part.name: self.part.pid}
 
 
 @contextmanager
@@ -121,8 +121,8 @@ def yardstick(kind: str, bptl: Bptl, engine: LoadEngine, *, topic: str) -> Itera
         command += [str(YARDSTICKS / "python_client.py"), "--fetch", kind.split()[1]]
     command += ["--url", engine.url, "--topic", topic]
     surroundings = {"PATH": os.environ.get("PATH", os.defpath)}
+    bptl.postgres.create_database(YARDSTICK_DATABASE)
     if kind == "raw durable":
-        bptl.postgres.create_database(YARDSTICK_DATABASE)
         command.append("--record")
         found = bptl.postgres.environment(database=YARDSTICK_DATABASE)
         names = {"HOST": "HOST", "PORT": "PORT", "USER": "USER", "PASSWORD": "PASSWORD", "DATABASE": "NAME"}

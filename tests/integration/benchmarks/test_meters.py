@@ -11,6 +11,7 @@ import redis
 
 from benchmarks.meters import SETTINGS, Commands, Cpu, Sql, resident_mb, tree
 from stage.postgres import Postgres, connect
+from tests.integration.waiting import until
 
 BURN = """
 import os, sys, threading, time
@@ -39,13 +40,12 @@ def test_cpu_of_threads_and_ended_children_counts() -> None:
     with subprocess.Popen([sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        cpu = Cpu({"burner": [process.pid], "nobody": []})
+        cpu = Cpu({"burner": process.pid})
         assert process.stdout.readline() == b"done\n"
         spent = cpu.spent()
         process.stdin.close()
 
     assert spent["burner"] >= 0.5
-    assert spent["nobody"] == 0
 
 
 def test_descendants_belong_to_a_tree_and_have_a_size() -> None:
@@ -95,3 +95,17 @@ def test_commands_of_the_broker_are_counted(broker: str) -> None:
 
     assert commands.spent()["ping"] == 3
     client.close()
+
+
+def test_rows_that_are_read_in_sequence_are_counted_by_table(postgres: Postgres) -> None:
+    with connect(postgres.environment()) as connection:
+        connection.execute("CREATE TABLE long AS SELECT generate_series(1, 1000) AS number")
+        connection.execute("CREATE TABLE unread AS SELECT 1 AS number")
+    sql = Sql(postgres, postgres.database)
+    with connect(postgres.environment()) as connection:
+        connection.execute("SELECT sum(number) FROM long")
+
+    # Sessions tell of their scans at the latest when they end, which is a little after the client has left.
+    until(lambda: sql.read_in_sequence()["long"])
+    found = sql.read_in_sequence()
+    assert (found["long"], found["unread"]) == (1000, 0)

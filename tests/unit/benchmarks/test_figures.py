@@ -13,6 +13,7 @@ def figures(name: str = "bptl", **changed: Any) -> Figures:
     plain: dict[str, Any] = {
         "tasks": 1000,
         "seconds": 1.0,
+        "fetched": 5.0,
         "p50": 10.0,
         "p95": 20.0,
         "p99": 30.0,
