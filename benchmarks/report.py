@@ -13,6 +13,8 @@ from benchmarks.figures import HEAD, Figures, Summary, last_line, table
 
 _MEDIANS = ("rate", "fetched", "p50", "p95", "p99", "cpu_ms", "pg_ms", "broker_ms", "sql", "commands", "engine_share")
 
+_SHOWN_TEXT = 90
+
 
 def show(
     summaries: Mapping[str, Summary], others: Mapping[str, Sequence[float]], memory: Mapping[str, Sequence[float]]
@@ -37,10 +39,14 @@ def show(
 def _show_backlog(rounds: Sequence[Figures]) -> None:
     last = rounds[-1]
     rows = [
-        (one["text"][:90], f"{one['calls'] / last.tasks:.3f}", f"{one['total_ms'] / last.tasks:.4f}")
+        (
+            one["text"][:_SHOWN_TEXT],
+            f"{one['calls'] / last.tasks:.3f}",
+            *(f"{one[what] / last.tasks:.4f}" for what in ("plan_ms", "execution_ms")),
+        )
         for one in last.extra["statements"][:10]
     ]
-    print("\n" + table(("statement of bptl, most time first", "a task", "ms a task"), rows))
+    print("\n" + table(("statement of bptl, most time first", "a task", "plan ms", "execution ms"), rows))
     used = {name: statistics.median([one.extra["cpu_ms"][name] for one in rounds]) for name in last.extra["cpu_ms"]}
     read = {name: count / last.tasks for name, count in last.extra["read_in_sequence"].items()}
     print(f"CPU ms a task of bptl: {_listed(used, '.2f')}")
