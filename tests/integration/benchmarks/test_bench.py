@@ -29,7 +29,7 @@ def test_a_profile_runs_with_the_deployed_processes_and_loses_nothing(tmp_path: 
     assert done.stdout.splitlines()[-1].startswith("bench: bptl=- raw_durable=-")
     told: dict[str, Any] = json.loads(figures.read_text())
     (run,) = told["runs"]["bptl, 3 calls, 1 effect"]["rounds"]
-    assert (run["tasks"], run["missing"], run["doubled"]) == (200, 0, 0)
+    assert (run["tasks"], run["missing"], run["doubled"]) == (400, 0, 0)
     assert run["sql"] > 0
     assert run["commands"] > 0
     assert set(told["resident_mb"]) == {"web", "beat", "work-1", "work-2", "poll-1"}
