@@ -14,6 +14,7 @@ VERBS = (
     Verb("poll", "bptl.cli.processes", "Fetch work from the engines (long-polling worker)."),
     Verb("work", "bptl.cli.processes", "Run work units and report their outcomes (worker)."),
     Verb("beat", "bptl.cli.processes", "Kick off the periodic jobs."),
+    Verb("flower", "bptl.cli.processes", "Show workers and jobs to operators (Flower)."),
     Verb("engines", "bptl.cli.engines", "The engines that BPTL works for."),
     Verb("mappings", "bptl.cli.mappings", "Which work unit does which topic."),
     Verb("tasks", "bptl.cli.task_commands", "Where tasks are, and what to do about them."),

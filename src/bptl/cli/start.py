@@ -7,7 +7,12 @@ import os
 import django
 
 
+def choose_settings() -> None:
+    """Say which settings hold, and load no models: for what needs neither database nor units."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bptl.conf.settings")
+
+
 def start_django() -> None:
     """Read the settings and load the models, once; raises ImproperlyConfigured that names every fault."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bptl.conf.settings")
+    choose_settings()
     django.setup()

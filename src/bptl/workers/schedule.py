@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from typing import Any
 
+from amqp.exceptions import ChannelError
+from celery.apps.beat import Beat
+from celery.beat import ScheduleEntry, Service
+from django.conf import settings
 from django.db import DatabaseError
 from django_celery_beat.schedulers import DatabaseScheduler
+from kombu import Producer
 
 from bptl.lib.log import get_logger
 from bptl.tasks.models import ProcessKind
@@ -16,24 +22,46 @@ from bptl.workers.app import LONG_POLLING, WORK, app
 log = get_logger(__name__)
 
 POLL_EVERY = 5.0
-SWEEP_EVERY = 5.0
+SWEEP_EVERY = 2.0
+"""Seconds. An only worker that was killed must live for 15 s again before its sweep may judge the dead one: what comes
+on top of that is this interval."""
 
-# Messages expire with their interval: what nobody took is worth nothing when the next one comes.
+MOST_WAITING = 100
+"""Messages in a queue at which beat sends no more: nobody takes them, and a broker's memory is small. Not an expiry in
+each message: that goes by the clock of the worker, and one that runs fast would throw away every poll."""
+
 app.conf.beat_schedule = {
-    "poll": {
-        "task": "bptl.poll",
-        "schedule": POLL_EVERY,
-        "options": {"queue": LONG_POLLING, "expires": POLL_EVERY},
-    },
-    "sweep": {
-        "task": "bptl.sweep",
-        "schedule": SWEEP_EVERY,
-        "options": {"queue": WORK, "expires": SWEEP_EVERY},
-    },
+    "poll": {"task": "bptl.poll", "schedule": POLL_EVERY, "options": {"queue": LONG_POLLING}},
+    "sweep": {"task": "bptl.sweep", "schedule": SWEEP_EVERY, "options": {"queue": WORK}},
 }
 SCHEDULER = "bptl.workers.schedule:Scheduler"
 
 app.conf.beat_max_loop_interval = 2.0
+
+
+class PunctualBeat(Beat):
+    """Beat that is stopped between two rounds, by whoever handles the signals.
+
+    Celery's own writes its last words from inside the handler. When that comes while a statement is under way, the
+    handler waits for the connection that its own thread is using, for ever. ``stopping`` is set before ``stop``.
+    """
+
+    def __init__(self, *, stopping: threading.Event) -> None:
+        self._stopping = stopping
+        self._service: Service | None = None
+        level = settings.CELERY_LOGLEVEL
+        super().__init__(app=app, scheduler=SCHEDULER, loglevel=level, quiet=True, redirect_stdouts=False)
+
+    def install_sync_handler(self, service: Service) -> None:
+        """Install none: remember what is to be stopped."""
+        self._service = service
+        if self._stopping.is_set():
+            service.stop()
+
+    def stop(self) -> None:
+        """End after the round under way; may be called from a signal handler."""
+        if self._service is not None:
+            self._service.stop()
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
@@ -53,8 +81,29 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         wait: float = super().tick(*args, **kwargs)
         return wait
 
+    def apply_entry(self, entry: ScheduleEntry, producer: Producer) -> None:
+        """Send the message of one entry that is due, unless its queue is full of messages that nobody takes."""
+        queue = entry.options.get("queue") or WORK
+        try:
+            full = waiting(queue, producer) >= MOST_WAITING
+        except producer.connection.connection_errors as error:
+            log.warning("beat.without_broker", error=str(error))
+            return
+        if full:
+            log.warning("beat.held_back", job=entry.task, queue=queue, waiting=MOST_WAITING)
+        else:
+            super().apply_entry(entry, producer=producer)
+
     def close(self) -> None:
         """Sign off."""
         if self._process_id is not None:
             processes.sign_off(self._process_id)
         super().close()
+
+
+def waiting(queue: str, producer: Producer) -> int:
+    """How many messages wait in a queue of the broker; raises the broker's connection errors when it does not answer."""
+    try:
+        return int(producer.channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError:
+        return 0  # Redis keeps no empty queue.
