@@ -12,7 +12,6 @@ from celery.beat import ScheduleEntry, Service
 from django.conf import settings
 from django.db import DatabaseError
 from django_celery_beat.schedulers import DatabaseScheduler
-from kombu import Producer
 
 from bptl.lib.log import get_logger
 from bptl.tasks.models import ProcessKind
@@ -81,9 +80,9 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         wait: float = super().tick(*args, **kwargs)
         return wait
 
-    def apply_entry(self, entry: ScheduleEntry, producer: Producer) -> None:
+    def apply_entry(self, entry: ScheduleEntry, producer: Any) -> None:
         """Send the message of one entry that is due, unless its queue is full of messages that nobody takes."""
-        queue = entry.options.get("queue") or WORK
+        queue = (entry.options or {}).get("queue") or WORK
         try:
             full = waiting(queue, producer) >= MOST_WAITING
         except producer.connection.connection_errors as error:
@@ -101,8 +100,8 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         super().close()
 
 
-def waiting(queue: str, producer: Producer) -> int:
-    """How many messages wait in a queue of the broker; raises the broker's connection errors when it does not answer."""
+def waiting(queue: str, producer: Any) -> int:
+    """How many messages wait in a queue; raises the connection errors of the producer's (kombu's) broker."""
     try:
         return int(producer.channel.queue_declare(queue, passive=True).message_count)
     except ChannelError:
