@@ -13,6 +13,7 @@ from typing import Protocol
 from benchmarks import environment
 from benchmarks.load_engine import NAME, LoadEngine
 from benchmarks.meters import SETTINGS
+from stage.ports import free_port
 from stage.postgres import Postgres, connect
 from stage.processes import Part
 from stage.topology import Topology
@@ -45,7 +46,7 @@ class Worker(Protocol):
 
 
 class Bptl(Topology):
-    """BPTL as it is deployed: durable PostgreSQL, JSON logs at INFO into files, task events on, shipped schedule."""
+    """BPTL as it is deployed: durable PostgreSQL, JSON logs at INFO into files, task events on and Flower listening."""
 
     def __init__(self, logs: Path, engine: LoadEngine) -> None:
         super().__init__(
@@ -56,10 +57,12 @@ class Bptl(Topology):
             engine_password=secrets.token_urlsafe(16),
             workers=2,
             pollers=1,
+            more=("flower",),
             environment={
-                "BPTL_LONG_POLL_SECONDS": "20",
-                "BPTL_LOG_FORMAT": "json",
-                "UWSGI_PROCESSES": "2",
+                # What the stage sets for laptops has its default again.
+                **dict.fromkeys(("BPTL_LONG_POLL_SECONDS", "BPTL_LOG_FORMAT", "UWSGI_PROCESSES")),
+                "FLOWER_BASIC_AUTH": f"bench:{secrets.token_urlsafe(16)}",
+                "FLOWER_PORT": str(free_port()),
                 "PYTHONPATH": str(UNITS),
             },
         )
