@@ -27,5 +27,4 @@ def without_servers() -> dict[str, str]:
         "DB_USER": "nobody",
         "DB_PASSWORD": "nobody",
         "CELERY_BROKER_URL": f"redis://{HOST}:1/0",
-        "CELERY_RESULT_BACKEND": f"redis://{HOST}:1/0",
     }

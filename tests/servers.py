@@ -35,7 +35,7 @@ class Servers:
     def broker_environment(self) -> dict[str, str]:
         """The CELERY_* addresses, whether or not the server runs yet."""
         url = self._valkey.url if self._valkey else os.environ["CELERY_BROKER_URL"]
-        return {"CELERY_BROKER_URL": url, "CELERY_RESULT_BACKEND": os.environ.get("CELERY_RESULT_BACKEND", url)}
+        return {"CELERY_BROKER_URL": url}
 
     def need_database(self) -> None:
         """Start the embedded PostgreSQL, if that is the one in use and it does not run yet."""
@@ -53,7 +53,7 @@ class Servers:
         database = self.database_environment()
         create_database(database, name)
         broker = Valkey() if self._valkey else None
-        addresses = {"CELERY_BROKER_URL": broker.url, "CELERY_RESULT_BACKEND": broker.url} if broker else {}
+        addresses = {"CELERY_BROKER_URL": broker.url} if broker else {}
         try:
             if broker:
                 broker.start()

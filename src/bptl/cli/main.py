@@ -8,6 +8,7 @@ import click
 
 from bptl import __version__
 from bptl.cli.lazy import LazyGroup, Verb
+from bptl.cli.start import obey_early_stop
 
 VERBS = (
     Verb("web", "bptl.cli.web", "Serve the pages for people."),
@@ -15,6 +16,8 @@ VERBS = (
     Verb("work", "bptl.cli.processes", "Run work units and report their outcomes (worker)."),
     Verb("beat", "bptl.cli.processes", "Kick off the periodic jobs."),
     Verb("flower", "bptl.cli.processes", "Show workers and jobs to operators (Flower)."),
+    Verb("wait", "bptl.cli.wait", "Wait for database and broker, apply migrations, become a command."),
+    Verb("alive", "bptl.cli.alive", "Does the process of this container live? For health checks."),
     Verb("engines", "bptl.cli.engines", "The engines that BPTL works for."),
     Verb("mappings", "bptl.cli.mappings", "Which work unit does which topic."),
     Verb("tasks", "bptl.cli.task_commands", "Where tasks are, and what to do about them."),
@@ -35,6 +38,7 @@ def bptl() -> None:
 
 def main() -> None:
     """Run the command line; known faults end as one line each on stderr, with exit code 2 for the configuration."""
+    obey_early_stop()
     try:
         bptl(prog_name="bptl")
     except Exception as error:

@@ -3,16 +3,52 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import django
 
+from bptl.lib.log import get_logger
 
-def choose_settings() -> None:
-    """Say which settings hold, and load no models: for what needs neither database nor units."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bptl.conf.settings")
+SETTINGS = "bptl.conf.settings"
+OLD_SETTINGS = frozenset(f"bptl.conf.{name}" for name in ("dev", "docker", "staging", "production", "jenkins", "local"))
+"""What DJANGO_SETTINGS_MODULE said in existing deployments; there is one settings module now."""
+
+log = get_logger(__name__)
+
+
+def choose_settings() -> str:
+    """Say which settings hold, and load no models: for what needs neither database nor units.
+
+    Answers the module of an existing deployment that was asked for and is there no longer, else an empty text.
+    """
+    old = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    if not old or old in OLD_SETTINGS:
+        os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
+    return old if old in OLD_SETTINGS else ""
 
 
 def start_django() -> None:
     """Read the settings and load the models, once; raises ImproperlyConfigured that names every fault."""
-    choose_settings()
+    old = choose_settings()
     django.setup()
+    if old:
+        log.warning("setting.ignored", name="DJANGO_SETTINGS_MODULE", reason=f"the one settings module is {SETTINGS}")
+
+
+def start_process() -> None:
+    """``start_django`` for a process that stays: it also says which names of its environment do nothing, and why."""
+    start_django()
+    from django.conf import settings
+
+    for name, reason in settings.BPTL_RETIRED_NAMES:
+        log.warning("setting.ignored", name=name, reason=reason)
+
+
+def obey_early_stop() -> None:
+    """Let SIGTERM end this process before a library has taken it over.
+
+    The kernel ignores a signal that the first process of a container has no handler for: a stop while the process
+    still starts or waits would last until the container is killed.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

@@ -12,7 +12,7 @@ from django.core.servers.basehttp import get_internal_wsgi_application
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from bptl.cli.start import start_django
+from bptl.cli.start import start_process
 
 REQUEST_SECONDS = 60
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn beats its heart in a file; on a container's disk that can block
@@ -66,7 +66,7 @@ def _send_wakes(_worker: object) -> None:
 )
 def web(bind: str | None, processes: int | None, threads: int | None) -> None:
     """Serve the pages until SIGTERM, then let running requests finish."""
-    start_django()
+    start_process()
     options: dict[str, Any] = {
         "bind": bind or f"127.0.0.1:{settings.UWSGI_PORT}",
         "workers": processes or settings.UWSGI_PROCESSES,
@@ -77,6 +77,10 @@ def web(bind: str | None, processes: int | None, threads: int | None) -> None:
         "timeout": REQUEST_SECONDS,
         "graceful_timeout": int(settings.BPTL_GRACE_SECONDS),
         "keepalive": 65,  # Longer than the usual minute of a proxy, so that the proxy closes first.
+        # Whom to believe is decided in one place, bptl.web.proxy.
+        "forwarded_allow_ips": "",
+        "secure_scheme_headers": {},
+        "forwarder_headers": "",
         "proc_name": "bptl-web",
         "logger_class": PlainLogger,
         "control_socket_disable": True,

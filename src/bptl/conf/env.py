@@ -10,6 +10,7 @@ who starts BPTL sees everything that is wrong in one go. ``refuse_faults`` ends 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +182,17 @@ class Environment:
         """Texts separated by commas; blanks around them and empty ones are dropped."""
         value = self._read(name, _split, kind="texts, separated by commas", help=help, default=list(default))
         return list(default) if value is None else value
+
+    def networks(self, name: str, *, help: str) -> list[str]:
+        """Addresses and networks of IP, separated by commas; default none."""
+
+        def convert(raw: str) -> list[str]:
+            try:
+                return [str(ipaddress.ip_network(part)) for part in _split(raw)]
+            except ValueError as error:
+                raise ValueError(f"{error}; use addresses or networks, such as 10.0.3.7,10.1.0.0/16") from None
+
+        return self._read(name, convert, kind="addresses or networks, separated by commas", help=help, default=[]) or []
 
     def fault(self, name: str, message: str) -> None:
         """Note that ``name`` is wrong for a reason that only the caller can see; say what to do."""

@@ -6,12 +6,13 @@ It refuses to start without secrets, with wildcard hosts or with plain cookies, 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from django.utils.translation import gettext_lazy as _
 
-from bptl.conf import keys
+from bptl.conf import keys, names
 from bptl.conf.env import Environment
 from bptl.lib import log
 
@@ -55,30 +56,38 @@ SESSION_COOKIE_SECURE = environment.boolean(
 CSRF_COOKIE_SECURE = environment.boolean(
     "CSRF_COOKIE_SECURE", default=IS_HTTPS, help="Send the form cookie over https only (as IS_HTTPS)."
 )
-for cookie, secure in {
-    "SESSION_COOKIE_SECURE": SESSION_COOKIE_SECURE,
-    "CSRF_COOKIE_SECURE": CSRF_COOKIE_SECURE,
-}.items():
+for cookie, secure in (("SESSION_COOKIE_SECURE", SESSION_COOKIE_SECURE), ("CSRF_COOKIE_SECURE", CSRF_COOKIE_SECURE)):
     if IS_HTTPS and not secure:
         environment.fault(cookie, "is False, so logins could be read on the way; remove it, or set IS_HTTPS=False too")
+    if secure and not IS_HTTPS:
+        environment.fault(cookie, "is True with IS_HTTPS=False, so nobody could log in; remove one of them")
+if not environment.boolean(
+    "SESSION_COOKIE_HTTPONLY", default=True, help="Keep the session cookie from scripts; False is refused."
+):
+    environment.fault("SESSION_COOKIE_HTTPONLY", "is False, so a script could read logins; remove it")
 SESSION_COOKIE_NAME = "bptl_sessionid"
 SESSION_COOKIE_AGE = 12 * 60 * 60  # A working day: these pages can restart and discard work.
 
-_proxy_header = environment.csv(
-    "SECURE_PROXY_SSL_HEADER",
-    help="Header and value by which your proxy says https, for instance HTTP_X_FORWARDED_PROTO,https. "
-    "Only when the proxy always sets or removes it.",
+BPTL_TRUSTED_PROXIES = environment.networks(
+    "BPTL_TRUSTED_PROXIES",
+    help="Addresses or networks of your reverse proxies, such as 10.0.3.7,10.1.0.0/16. Only from "
+    "them X-Forwarded-Proto and X-Forwarded-For are believed.",
 )
-if len(_proxy_header) == 2:
-    SECURE_PROXY_SSL_HEADER = (_proxy_header[0], _proxy_header[1])
-elif _proxy_header:
-    environment.fault("SECURE_PROXY_SSL_HEADER", "needs a header and a value: HTTP_X_FORWARDED_PROTO,https")
+if "SECURE_PROXY_SSL_HEADER" in os.environ:
+    environment.fault(
+        "SECURE_PROXY_SSL_HEADER", "would believe the header from everybody; name the proxy in BPTL_TRUSTED_PROXIES"
+    )
 CSRF_TRUSTED_ORIGINS = environment.csv(
     "CSRF_TRUSTED_ORIGINS",
     help="Origins that may send forms, with scheme (https://bptl.example.com): for a proxy that sets no https header.",
 )
-FORCE_SCRIPT_NAME = environment.text("SUBPATH", default="", help="Path under which the pages live, such as /bptl.")
-UWSGI_PORT = environment.integer("UWSGI_PORT", default=8000, minimum=1, maximum=65535, help="Port of the web process.")
+_subpath = environment.text("SUBPATH", default="", help="Path under which the pages live, such as /bptl.").strip("/")
+if not re.fullmatch(r"[\w.~/-]*", _subpath, re.ASCII) or "//" in _subpath:
+    environment.fault("SUBPATH", f"is {_subpath!r}; use a path such as /bptl, not a whole address")
+FORCE_SCRIPT_NAME = f"/{_subpath}" if _subpath else None
+# Two installations on one host must not see each other's logins.
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"/{_subpath}/" if _subpath else "/"
+UWSGI_PORT = environment.port("UWSGI_PORT", default=8000, help="Port of the web process.")
 UWSGI_PROCESSES = environment.integer("UWSGI_PROCESSES", default=2, minimum=1, help="Processes of the web server.")
 UWSGI_THREADS = environment.integer("UWSGI_THREADS", default=4, minimum=1, help="Threads in each of them.")
 
@@ -109,7 +118,7 @@ DATABASES = {
         "HOST": environment.text(
             "DB_HOST", default="localhost", old_names=["DATABASE_HOST"], help="Its host, or the folder of its socket."
         ),
-        "PORT": environment.integer("DB_PORT", default=5432, minimum=1, maximum=65535, help="Its port."),
+        "PORT": environment.port("DB_PORT", default=5432, help="Its port."),
         "CONN_MAX_AGE": environment.seconds(
             "DB_CONN_MAX_AGE", default=600, help="How long a connection is kept open; 0 opens one for each request."
         ),
@@ -137,6 +146,10 @@ def _cache_beside(broker: str) -> str:
 _cache_url = environment.secret(
     "CACHE_URL", default="", help="Redis of the cache; empty: the broker's server, next database; locmem:// for none."
 ) or _cache_beside(CELERY_BROKER_URL)
+if _cache_url == CELERY_BROKER_URL:
+    environment.fault(
+        "CACHE_URL", "is the broker's database, so clearing the cache would lose jobs; use another number"
+    )
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     if _cache_url.startswith("locmem:")
@@ -244,6 +257,31 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
+BPTL_WAIT_SECONDS = environment.seconds(
+    "BPTL_WAIT_SECONDS",
+    default=120,
+    minimum=1,
+    help="How long a starting container waits for the database, the broker and the migrations (`bptl wait`).",
+)
+BPTL_ALIVE_FILE = environment.text(
+    "BPTL_ALIVE_FILE",
+    default="",
+    help="File that poll, work and beat touch while their loop turns, for `bptl alive`; the image sets it.",
+)
+
+# -- Mail -------------------------------------------------------------------------------------------------------------
+
+EMAIL_HOST = environment.text("EMAIL_HOST", default="localhost", help="SMTP server.")
+EMAIL_PORT = environment.port("EMAIL_PORT", default=25, help="Its port.")
+EMAIL_HOST_USER = environment.text("EMAIL_HOST_USER", default="", help="User at the SMTP server.")
+EMAIL_HOST_PASSWORD = environment.secret("EMAIL_HOST_PASSWORD", default="", help="That user's password.")
+EMAIL_USE_TLS = environment.boolean("EMAIL_USE_TLS", default=False, help="Speak STARTTLS with the SMTP server.")
+EMAIL_USE_SSL = environment.boolean("EMAIL_USE_SSL", default=False, help="Speak TLS from the first byte (port 465).")
+if EMAIL_USE_TLS and EMAIL_USE_SSL:
+    environment.fault("EMAIL_USE_SSL", "and EMAIL_USE_TLS are both True; choose one")
+EMAIL_TIMEOUT = environment.seconds("EMAIL_TIMEOUT", default=10, minimum=1, help="How long the SMTP server may take.")
+DEFAULT_FROM_EMAIL = environment.text("DEFAULT_FROM_EMAIL", default="bptl@example.com", help="Sender of mail.")
+
 # -- Django ----------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -332,6 +370,21 @@ STORAGES = {
     },
 }
 
+# The entry script of the image reads it; here it is known and shown on the reference page.
+environment.text(
+    "CELERY_WORKER_QUEUE",
+    default="celery",
+    choices=("celery", "long-polling"),
+    help="What `/celery_worker.sh` starts: workers (celery) or the poller (long-polling).",
+)
+BPTL_WORKER_NAME = environment.text(
+    "CELERY_WORKER_NAME",
+    default="",
+    help="Name of a poll or work process in Celery's monitoring, such as work@%h; default: queue, pid and host.",
+)
+for _name, _fix in names.mistakes(os.environ, known={one.name: one.secret for one in environment.declared}):
+    environment.fault(_name, _fix)
 environment.refuse_faults()
+BPTL_RETIRED_NAMES = names.retired(os.environ)
 BPTL_ENVIRONMENT = environment.declared
 log.configure(level=LOG_LEVEL, form="console" if BPTL_LOG_FORMAT == "console" else "json")

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+
+from bptl.web.proxy import BehindProxy
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bptl.conf.settings")
 
-application = get_wsgi_application()
+application = BehindProxy(
+    get_wsgi_application(), trusted=settings.BPTL_TRUSTED_PROXIES, subpath=settings.FORCE_SCRIPT_NAME or ""
+)

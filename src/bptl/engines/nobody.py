@@ -16,6 +16,7 @@ from bptl.engines.base import (
     FetchRequest,
     Instance,
     NoEngine,
+    Resource,
     TaskQuery,
     TextVariable,
     Variables,
@@ -66,6 +67,10 @@ class Nobody:
 
     def may_fetch(self, *, definition_key: str | None = None) -> bool | None:
         """There is nothing to fetch from."""
+        _refuse()
+
+    def may(self, permission: str, *, on: Resource) -> bool | None:
+        """There is nothing to have rights on."""
         _refuse()
 
     def fetch(self, request: FetchRequest) -> Sequence[ExternalTask]:

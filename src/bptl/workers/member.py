@@ -10,6 +10,7 @@ from collections.abc import Callable
 from bptl.lib.log import get_logger
 from bptl.tasks.models import ProcessKind
 from bptl.tasks.upkeep import processes
+from bptl.workers import alive
 from bptl.workers.loops import Loop
 
 log = get_logger(__name__)
@@ -58,6 +59,7 @@ class Member:
 
     def _beat(self) -> float:
         started = time.monotonic()
+        alive.show()
         if not processes.beat(self.id):
             buried = self.id
             log.error("process.buried_alive", process=str(buried))

@@ -16,6 +16,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 from bptl.lib.log import get_logger
 from bptl.tasks.models import ProcessKind
 from bptl.tasks.upkeep import processes
+from bptl.workers import alive
 from bptl.workers.app import LONG_POLLING, WORK, app
 
 log = get_logger(__name__)
@@ -72,6 +73,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """One round of the loop; answers the seconds until the next."""
+        alive.show()
         try:
             if self._process_id is None or not processes.beat(self._process_id):
                 self._process_id = processes.register(ProcessKind.BEAT)

@@ -12,13 +12,14 @@ from datetime import timedelta
 from typing import Any
 
 from celery import signals
+from celery.utils import nodenames
 from django.conf import settings
 from django.db import close_old_connections
 
 from bptl.lib.log import LogFormat, configure, get_logger
 from bptl.tasks import wake
 from bptl.tasks.models import ProcessKind
-from bptl.workers import leadership, local
+from bptl.workers import alive, leadership, local
 from bptl.workers.app import LONG_POLLING, WORK, app
 from bptl.workers.clients import Clients
 from bptl.workers.floor import Floor, give_back_all
@@ -120,6 +121,7 @@ def beat() -> int:
         except Exception:
             # Beat gives up when the database is away at the wrong moment; the fleet needs it to come back by itself.
             failures += 1
+            alive.show()
             log.exception("beat.failed", failures=failures)
             close_old_connections()
             stopping.wait(backoff(failures))
@@ -150,7 +152,7 @@ def _celery(queue: str, *, on_stop: Callable[..., None], first_job: str = "") ->
         signals.worker_ready.connect(send_first, weak=False)
     worker = app.Worker(
         queues=[queue],
-        hostname=f"{queue}-{os.getpid()}@{socket.gethostname()}",
+        hostname=nodenames.host_format(settings.BPTL_WORKER_NAME or f"{queue}-{os.getpid()}@{socket.gethostname()}"),
         pool="threads",
         concurrency=JOBS_AT_ONCE,
         loglevel=settings.CELERY_LOGLEVEL,

@@ -1,0 +1,4 @@
+#!/bin/sh
+# Flower: monitoring of the queues, for operators only. Arguments go to `bptl flower`.
+set -eu
+exec bptl flower "$@"
