@@ -41,7 +41,12 @@ def poll() -> int:
     _log()
     member = Member(ProcessKind.POLL, on_death=leadership.release)
     clients = Clients()
-    poller = Poller(member, clients, longest_wait=timedelta(seconds=settings.BPTL_LONG_POLL_SECONDS))
+    poller = Poller(
+        member,
+        clients,
+        longest_wait=timedelta(seconds=settings.BPTL_LONG_POLL_SECONDS),
+        grace=timedelta(seconds=settings.BPTL_GRACE_SECONDS),
+    )
     keeper = Keeper(member, clients, on_lost=lambda lease_id, reason: None)
     local.here.member, local.here.poller = member, poller
     waker = _waker()
