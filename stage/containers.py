@@ -119,17 +119,26 @@ class Podman:
 class Compose:
     """One project of ``docker-compose.yml``; ``environment`` gives its variables.
 
-    Containers are called ``PROJECT_SERVICE_NUMBER``. ``profiles`` are switched on.
+    Containers are called ``PROJECT_SERVICE_NUMBER``. ``profiles`` are switched on, ``files`` add to what the file says.
     """
 
     def __init__(
-        self, podman: Podman, *, project: str, environment: Mapping[str, str], profiles: Sequence[str] = ()
+        self,
+        podman: Podman,
+        *,
+        project: str,
+        environment: Mapping[str, str],
+        profiles: Sequence[str] = (),
+        files: Sequence[Path] = (),
     ) -> None:
         self.podman = podman
         self.project = project
         self._environment = dict(environment)
         # No .env of somebody who tries the file by hand may change what is tried here.
         self._command = ["podman-compose", "--env-file", os.devnull, "-p", project]
+        if files:
+            for file in (ROOT / "docker-compose.yml", *files):
+                self._command += ["-f", str(file)]
         for profile in profiles:
             self._command += ["--profile", profile]
 
