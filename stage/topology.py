@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -53,8 +53,9 @@ class Topology:
 
     ``logs`` is the folder of the log files; ``directory`` keeps the data of PostgreSQL and the engine (default: fresh
     data that vanish). ``product`` is the engine (``stage.engines``) and its name in BPTL. With ``diagrams`` BPTL's user
-    may also read definitions, which pages need to draw them. ``web_port`` is taken when it is free. ``environment``
-    adds to or replaces settings of BPTL. ``say`` is told what is being started.
+    may also read definitions, which pages need to draw them. ``web_port`` is taken when it is free. ``more`` names
+    further processes, a verb and a number (``beat-2``). ``environment`` adds to or replaces settings of BPTL. ``say``
+    is told what is being started.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class Topology:
         web_port: int | None = None,
         workers: int = 2,
         pollers: int = 1,
+        more: Sequence[str] = (),
+        valkey: Valkey | None = None,
         secrets: Mapping[str, str] | None = None,
         engine_password: str,
         environment: Mapping[str, str] | None = None,
@@ -76,7 +79,7 @@ class Topology:
         self._say = say
         self._engine_password = engine_password
         self.postgres = Postgres(directory / "postgres" if directory else None, durable=directory is not None)
-        self.valkey = Valkey(log=logs / "valkey.log")
+        self.valkey = valkey or Valkey(log=logs / "valkey.log")
         self.engine_name = product
         self.engine = make(product, directory=directory, log=logs / "engine.log")
         self._diagrams = diagrams
@@ -95,7 +98,7 @@ class Topology:
         }
         numbered = [f"work-{number}" for number in range(1, workers + 1)]
         numbered += [f"poll-{number}" for number in range(1, pollers + 1)]
-        self._processes = {name: self._process(name) for name in ("web", "beat", *numbered)}
+        self._processes = {name: self._process(name) for name in ("web", "beat", *numbered, *more)}
         self._started = ExitStack()
         self._expected: set[str] = set()
 

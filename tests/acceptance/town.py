@@ -26,10 +26,10 @@ class Town:
 
     @classmethod
     @contextmanager
-    def built(cls, logs: Path) -> Iterator[Town]:
-        """Start it all, and stop it all at the end."""
+    def built(cls, logs: Path, **options: Any) -> Iterator[Town]:
+        """Start it all, and stop it all at the end; ``options`` are those of Topology."""
         with Stage() as stage:
-            topology = stage.add(Topology(logs, workers=2, engine_password=secrets.token_urlsafe(16)))
+            topology = stage.add(Topology(logs, engine_password=secrets.token_urlsafe(16), **options))
             topology.start()
             topology.map_topics(sample.UNIT_OF_TOPIC)
             town = cls(topology)

@@ -15,6 +15,7 @@ VERBS = (
     Verb("poll", "bptl.cli.processes", "Fetch work from the engines (long-polling worker)."),
     Verb("work", "bptl.cli.processes", "Run work units and report their outcomes (worker)."),
     Verb("beat", "bptl.cli.processes", "Kick off the periodic jobs."),
+    Verb("flower", "bptl.cli.processes", "Show workers and jobs to operators (Flower)."),
     Verb("wait", "bptl.cli.wait", "Wait for database and broker, apply migrations, become a command."),
     Verb("alive", "bptl.cli.alive", "Does the process of this container live? For health checks."),
     Verb("engines", "bptl.cli.engines", "The engines that BPTL works for."),

@@ -1,4 +1,4 @@
-"""``bptl poll | work | beat``: the processes of the fleet besides the web."""
+"""``bptl poll | work | beat | flower``: the processes of the fleet besides the web."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from bptl.cli.start import start_process
+from bptl.cli.start import choose_settings, start_process
 
 
 @click.command()
@@ -35,3 +35,15 @@ def beat() -> None:
     from bptl.workers import start
 
     sys.exit(start.beat())
+
+
+@click.command()
+def flower() -> None:
+    """Show workers and jobs to operators (Flower), behind a password; nothing can be changed there.
+
+    Give users in FLOWER_BASIC_AUTH (user:password) or in the file that FLOWER_BASIC_AUTH_FILE names.
+    """
+    choose_settings()
+    from bptl.workers import monitor
+
+    sys.exit(monitor.run())

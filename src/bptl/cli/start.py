@@ -16,10 +16,15 @@ OLD_SETTINGS = frozenset(f"bptl.conf.{name}" for name in ("dev", "docker", "stag
 log = get_logger(__name__)
 
 
-def start_django() -> None:
-    """Read the settings and load the models, once; raises ImproperlyConfigured that names every fault."""
+def choose_settings() -> None:
+    """Say which settings hold, and load no models: for what needs neither database nor units."""
     if os.environ.get("DJANGO_SETTINGS_MODULE", "") in {"", *OLD_SETTINGS}:
         os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
+
+
+def start_django() -> None:
+    """Read the settings and load the models, once; raises ImproperlyConfigured that names every fault."""
+    choose_settings()
     django.setup()
 
 

@@ -143,6 +143,24 @@ class Environment:
         kind = "whole number" + _bounds(minimum, maximum)
         return self._read(name, convert, kind=kind, help=help, default=default, required=False)
 
+    def port(self, name: str, *, help: str, default: int) -> int:
+        """A TCP port. In Kubernetes a service that is called as the process sets NAME_PORT to its own address
+        (tcp://…); that is no setting of ours and is passed over.
+        """
+
+        def convert(raw: str) -> int:
+            if raw.startswith(("tcp://", "udp://")):
+                return default
+            try:
+                number = int(raw)
+            except ValueError:
+                raise ValueError(f"is {raw!r}; use a whole number{_bounds(1, 65535)}") from None
+            _check_bounds(number, 1, 65535)
+            return number
+
+        value = self._read(name, convert, kind="whole number" + _bounds(1, 65535), help=help, default=default)
+        return default if value is None else value
+
     def seconds(
         self, name: str, *, help: str, default: float, minimum: float = 0, maximum: float | None = None
     ) -> float:

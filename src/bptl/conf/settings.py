@@ -184,6 +184,17 @@ CELERY_TASK_SOFT_TIME_LIMIT = environment.optional_integer(
     help="Seconds that a unit may run where its mapping does not say; default 600.",
 )
 
+# -- Monitoring (read by bptl flower only) ----------------------------------------------------------------------------
+
+FLOWER_BASIC_AUTH = environment.secret(
+    "FLOWER_BASIC_AUTH",
+    default="",
+    help="Who may look into Flower: user:password, several separated by commas; bptl flower does not start without.",
+)
+FLOWER_URL_PREFIX = environment.text("FLOWER_URL_PREFIX", default="", help="Path under which Flower lives: /flower.")
+FLOWER_ADDRESS = environment.text("FLOWER_ADDRESS", default="127.0.0.1", help="Address on which Flower listens.")
+FLOWER_PORT = environment.port("FLOWER_PORT", default=5555, help="Port of Flower.")
+
 # -- The walk ---------------------------------------------------------------------------------------------------------
 
 BPTL_LONG_POLL_SECONDS = environment.seconds(

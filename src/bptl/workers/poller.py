@@ -119,9 +119,14 @@ class Poller:
         lines = [*self._lines.values(), *self._retired]
         for line in lines:
             line.stop()
+        try:
+            # Before the polls under way have ended: another process need not wait for them.
+            leadership.release(self._member.id)
+        except DatabaseError as error:
+            log.warning("leadership.not_released", error=str(error))
+            close_old_connections()
         longest = self._longest_wait.total_seconds() + 15
         deadline = time.monotonic() + longest
         for line in lines:
             line.stop(timeout=max(0.0, deadline - time.monotonic()))
         self._lines, self._retired, self._led = {}, [], set()
-        leadership.release(self._member.id)

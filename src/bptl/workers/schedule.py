@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from typing import Any
 
+from celery.apps.beat import Beat
+from celery.beat import Service
+from django.conf import settings
 from django.db import DatabaseError
 from django_celery_beat.schedulers import DatabaseScheduler
 
@@ -35,6 +39,31 @@ app.conf.beat_schedule = {
 SCHEDULER = "bptl.workers.schedule:Scheduler"
 
 app.conf.beat_max_loop_interval = 2.0
+
+
+class PunctualBeat(Beat):
+    """Beat that is stopped between two rounds, by whoever handles the signals.
+
+    Celery's own writes its last words from inside the handler. When that comes while a statement is under way, the
+    handler waits for the connection that its own thread is using, for ever. ``stopping`` is set before ``stop``.
+    """
+
+    def __init__(self, *, stopping: threading.Event) -> None:
+        self._stopping = stopping
+        self._service: Service | None = None
+        level = settings.CELERY_LOGLEVEL
+        super().__init__(app=app, scheduler=SCHEDULER, loglevel=level, quiet=True, redirect_stdouts=False)
+
+    def install_sync_handler(self, service: Service) -> None:
+        """Install none: remember what is to be stopped."""
+        self._service = service
+        if self._stopping.is_set():
+            service.stop()
+
+    def stop(self) -> None:
+        """End after the round under way; may be called from a signal handler."""
+        if self._service is not None:
+            self._service.stop()
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]

@@ -7,13 +7,11 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from celery import signals
-from celery.apps.beat import Beat
 from celery.utils import nodenames
 from django.conf import settings
 from django.db import close_old_connections
@@ -29,7 +27,7 @@ from bptl.workers.keeper import Keeper
 from bptl.workers.loops import backoff
 from bptl.workers.member import Member
 from bptl.workers.poller import Poller
-from bptl.workers.schedule import SCHEDULER
+from bptl.workers.schedule import PunctualBeat
 from bptl.workers.waker import Waker
 
 log = get_logger(__name__)
@@ -105,21 +103,30 @@ def work(*, places: int | None = None) -> int:
 def beat() -> int:
     """Run beat with the shipped schedule until it is told to stop; answers the exit code."""
     _log()
+    stopping = threading.Event()
     failures = 0
-    while True:
+    current: list[PunctualBeat] = []
+
+    def stop(*_: object) -> None:
+        stopping.set()
+        for punctual in current:
+            punctual.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    while not stopping.is_set():
+        current[:] = [PunctualBeat(stopping=stopping)]
         try:
-            Beat(
-                app=app, scheduler=SCHEDULER, loglevel=settings.CELERY_LOGLEVEL, quiet=True, redirect_stdouts=False
-            ).run()
+            current[0].run()
         except Exception:
             # Beat gives up when the database is away at the wrong moment; the fleet needs it to come back by itself.
             failures += 1
             alive.show()
             log.exception("beat.failed", failures=failures)
             close_old_connections()
-            time.sleep(backoff(failures))
-        else:
-            return 0
+            stopping.wait(backoff(failures))
+    log.info("process.stopped", kind="beat")
+    return 0
 
 
 def _log() -> None:

@@ -114,3 +114,13 @@ def test_every_reader_is_declared_for_the_reference_page() -> None:
     assert (hosts.required, hosts.default, hosts.help) == (False, "a,b", "Ours.")
     assert limit.required is False
     assert "geheim" not in repr(environment.declared)
+
+
+def test_a_port_is_a_number_and_the_address_that_kubernetes_sets_in_its_place_is_passed_over() -> None:
+    environment = Environment({"ONE": "8080", "TWO": "tcp://10.43.7.1:5555", "THREE": "70000", "FOUR": "web"})
+    assert [environment.port(name, default=5555, help="A port.") for name in ("ONE", "TWO")] == [8080, 5555]
+    environment.port("THREE", default=1, help="A port.")
+    environment.port("FOUR", default=1, help="A port.")
+    with pytest.raises(ConfigurationFaults) as refused:
+        environment.refuse_faults()
+    assert [fault.name for fault in refused.value.faults] == ["THREE", "FOUR"]

@@ -1,0 +1,48 @@
+"""beat as a process of its own, whatever the database does when it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+from stage.ports import HOST
+from stage.postgres import connect
+from tests.integration.waiting import until
+
+_BEATS = "SELECT count(*) FROM tasks_process WHERE kind = 'beat' AND stopped_at IS NULL"
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+BPTL = [sys.executable, "-m", "bptl"]
+
+
+def test_beat_that_waits_for_a_database_stops_when_told_to(fresh_environment: dict[str, str]) -> None:
+    nobody = {**fresh_environment, "DB_HOST": HOST, "DB_PORT": "1"}
+    beat = subprocess.Popen([*BPTL, "beat"], env=nobody, stderr=subprocess.PIPE, text=True)
+    try:
+        assert beat.stderr is not None
+        while "beat.failed" not in (line := beat.stderr.readline()):
+            assert line, "beat gave up"
+        beat.send_signal(signal.SIGTERM)
+        beat.stderr.close()
+        assert beat.wait(timeout=60) == 0
+    finally:
+        beat.kill()
+        beat.wait()
+
+
+def test_beat_stops_in_order_though_the_database_keeps_it_waiting(fresh_environment: dict[str, str]) -> None:
+    migrate = [*BPTL, "manage", "migrate", "--no-input"]
+    subprocess.run(migrate, env=fresh_environment, check=True, capture_output=True)
+    beat = subprocess.Popen([*BPTL, "beat"], env=fresh_environment, stderr=subprocess.DEVNULL)
+    try:
+        with connect(fresh_environment) as database, connect(fresh_environment) as watch:
+            until(lambda: watch.execute(_BEATS).fetchall() == [(1,)])
+            with database.transaction():
+                database.execute("LOCK TABLE tasks_process IN ACCESS EXCLUSIVE MODE")
+                until(lambda: watch.execute(_WAITING).fetchall() == [(1,)])
+                beat.send_signal(signal.SIGTERM)
+            assert beat.wait(timeout=60) == 0
+            assert watch.execute(_BEATS).fetchall() == [(0,)]
+    finally:
+        beat.kill()
+        beat.wait()
