@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from stage.containers import Podman
+from stage.images import Images, ToolMissing
 from stage.maven import JavaMissing, engine_jar, java
 from tests.acceptance.recap import TASKS_A_CASE, Account, Play, Recap, assert_bptl_agrees, assert_pages_and_flower, key
+from tests.acceptance.recap_containers import Containers
 from tests.acceptance.recap_processes import Processes
 
 ALL_CASES, FEW_CASES = 500, 60
@@ -71,3 +74,14 @@ def test_processes_of_the_entry_scripts_lose_and_double_nothing(
     everything = pytestconfig.getoption("all")
     with Processes.built(tmp_path) as recap:
         played(recap, cases=ALL_CASES if everything else FEW_CASES, say=say)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_containers_of_the_compose_file_lose_and_double_nothing(tmp_path: Path, say: Say) -> None:
+    try:
+        Images(Podman())
+    except ToolMissing as error:
+        pytest.skip(f"THE RECAP IS NOT PLAYED IN CONTAINERS: {error}")
+    with Containers.built(tmp_path) as recap:
+        played(recap, cases=ALL_CASES, say=say)
