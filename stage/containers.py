@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ _CONTAINERS_CONF = """\
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 log_driver = "k8s-file"
+
+[network]
+network_backend = "netavark"
 
 [engine]
 cgroup_manager = "cgroupfs"
@@ -135,12 +139,13 @@ class Compose:
         self.project = project
         self._environment = dict(environment)
         # No .env of somebody who tries the file by hand may change what is tried here.
-        self._command = ["podman-compose", "--env-file", os.devnull, "-p", project]
+        program = Path(sys.executable).with_name("podman-compose")
+        self._command = [str(program), "--env-file", os.devnull, "-p", project]
+        for profile in profiles:
+            self._command += ["--profile", profile]
         if files:
             for file in (ROOT / "docker-compose.yml", *files):
                 self._command += ["-f", str(file)]
-        for profile in profiles:
-            self._command += ["--profile", profile]
 
     def up(self, *services: str, scale: Mapping[str, int] | None = None) -> None:
         """Start ``services`` (default: all) without waiting until they are ready; raises ContainersFailed."""
@@ -149,7 +154,10 @@ class Compose:
 
     def down(self) -> None:
         """End and remove every container, network and volume of the project."""
-        self("down", "-v", "-t", "10")
+        # podman-compose leaves a container behind that is just being started again.
+        if left := self.containers():
+            self.podman("rm", "-f", "-v", "--depend", "-t", "2", *left)
+        self("down", "-v")
 
     def __call__(self, *arguments: str) -> str:
         """Run ``podman-compose ARGUMENTS`` for this project; raises ContainersFailed."""

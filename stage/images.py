@@ -173,7 +173,16 @@ _NODE_LOCK = "requirements/node.txt"
 
 def _sources() -> list[str]:
     """What deploy/Dockerfile copies; kept or not, but not what git ignores."""
-    folders = ["src", "deploy", "requirements", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"]
+    folders = [
+        "src",
+        "deploy/*.sh",
+        "requirements/base.txt",
+        "requirements/build.txt",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+    ]
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", *folders, ".dockerignore"],
         cwd=ROOT,

@@ -8,7 +8,8 @@ import secrets
 import shutil
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -97,6 +98,22 @@ class Postgres:
         """Stop cleanly and start again at the same address with the same data."""
         self._halt()
         self.start()
+
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """Let every write fail, also of open sessions (SQLSTATE 25006, as on a standby); writable at the end."""
+        self._set_read_only("on")
+        try:
+            yield
+        finally:
+            self._set_read_only("off")
+
+    def _set_read_only(self, value: str) -> None:
+        with connect(self.environment()) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            statement = sql.SQL("ALTER SYSTEM SET default_transaction_read_only = {}").format(sql.Literal(value))
+            connection.execute(statement)
+            connection.execute("SELECT pg_reload_conf()")
 
     def crash(self) -> None:
         """End all server processes at once without a checkpoint; ``start`` then recovers from the log."""

@@ -52,8 +52,8 @@ class Part:
         self._stop_signal = stop_signal
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start the process; raises PartFailed when the program cannot be executed."""
+    def start(self, *, extra: Mapping[str, str] | None = None) -> None:
+        """Start the process, this time with ``extra`` variables; raises PartFailed when it cannot be executed."""
         if self.running:
             raise RuntimeError(f"{self.name} is running already, pid {self.pid}")
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ class Part:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env=self._environment,
+                    env={**self._environment, **(extra or {})},
                     cwd=self._directory,
                     process_group=0,
                     user=uid,

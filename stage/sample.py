@@ -17,7 +17,7 @@ UNIT_OF_TOPIC = {
     "vergunning.registreren": "demo.quick",
     "vergunning.beoordelen": "demo.slow",
     "vergunning.besluiten": "demo.decide",
-    "vergunning.publiceren": "demo.flaky",
+    "vergunning.publiceren": "demo.publish_besluit",
     "vergunning.informeren": "demo.log_variables",
     "vergunning.aanvullen": "demo.quick",
 }

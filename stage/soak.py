@@ -7,7 +7,6 @@ line is for machines; the exit code is 0 only when nothing was lost and nothing 
 from __future__ import annotations
 
 import argparse
-import itertools
 import random
 import sys
 import tempfile
@@ -17,10 +16,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stage.engine_rest import EngineRefused
+from stage.load import Load
 from tests.doubles.recorder import Misbehaviour
 from tests.faults.world import PAST_THE_LOCK, REGISTER, SEND, World
 
@@ -30,39 +31,6 @@ BETWEEN_FAULTS = (6.0, 14.0)
 
 SETTLING_SECONDS = 240.0
 """After the last fault: how long open cases may take before they count as lost."""
-
-
-class Load:
-    """Starts cases at a steady rate, in a thread of its own; what the engine does not take is left out."""
-
-    def __init__(self, world: World, source: random.Random) -> None:
-        self._world = world
-        self._random = source
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load")
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        due = time.monotonic()
-        for number in itertools.count():
-            due = max(due + 1 / PER_SECOND, time.monotonic() - 1)
-            if self._stop.wait(max(0.0, due - time.monotonic())):
-                return
-            topic = self._random.choices((REGISTER, SEND), weights=(2, 1))[0]
-            before, after = (self._random.choice((0, 0, 0, 0.1, 0.5, 2)) for _ in range(2))
-            try:
-                self._world.start(f"{topic}-{number}", topic=topic, before=before, after=after)
-            except (EngineRefused, OSError):
-                # Whether it was started is for the engine to say.
-                continue
 
 
 class Watch:
@@ -101,11 +69,12 @@ class Watch:
 
 
 class Faults:
-    """Strikes at random; what was stopped or killed comes back by itself."""
+    """Strikes at random; what was stopped or killed comes back by itself. Servers are spared on demand."""
 
-    def __init__(self, world: World, source: random.Random) -> None:
+    def __init__(self, world: World, source: random.Random, *, of_servers: bool = True) -> None:
         self._world = world
         self._random = source
+        self._of_servers = of_servers
         self._repairs: list[tuple[float, str, Callable[[], None]]] = []
         self._absent: set[str] = set()
         self.count = 0
@@ -114,6 +83,8 @@ class Faults:
         """One fault; every third is a stop past the lock."""
         if self.count % 3 == 2:
             self._stop_past_the_lock()
+        elif not self._of_servers:
+            self._kill()
         else:
             self._random.choice(
                 (
@@ -258,10 +229,10 @@ def soak(world: World, *, minutes: float, seed: int) -> int:
     watch = Watch(world)
     watch.start()
     try:
-        load = Load(world, random.Random(seed))  # noqa: S311
+        load = Load(partial(start_case, world, random.Random(seed)), per_second=PER_SECOND)  # noqa: S311
         load.start()
         try:
-            _strike(faults, minutes=minutes, source=random.Random(seed + 2))  # noqa: S311
+            strike(faults, minutes=minutes, source=random.Random(seed + 2))  # noqa: S311
         finally:
             load.stop()
         world.repair()
@@ -281,14 +252,24 @@ def soak(world: World, *, minutes: float, seed: int) -> int:
     return 0 if told.lost == told.doubled == 0 else 1
 
 
-def _strike(faults: Faults, *, minutes: float, source: random.Random) -> None:
+def start_case(world: World, source: random.Random, number: int) -> None:
+    """Start a case with or without reconcile, of up to 4 s; raises EngineRefused and OSError."""
+    topic = source.choices((REGISTER, SEND), weights=(2, 1))[0]
+    before, after = (source.choice((0, 0, 0, 0.1, 0.5, 2)) for _ in range(2))
+    world.start(f"{topic}-{number}", topic=topic, before=before, after=after)
+
+
+def strike(
+    faults: Faults, *, minutes: float, source: random.Random, between: tuple[float, float] = BETWEEN_FAULTS
+) -> None:
+    """Strike for ``minutes``, with a random pause of ``between`` (seconds) each time; all of it is repaired then."""
     end = time.monotonic() + minutes * 60
-    next_fault = time.monotonic() + source.uniform(*BETWEEN_FAULTS)
+    next_fault = time.monotonic() + source.uniform(*between)
     while time.monotonic() < end:
         faults.repair()
         if time.monotonic() >= next_fault:
             faults.strike()
-            next_fault = time.monotonic() + source.uniform(*BETWEEN_FAULTS)
+            next_fault = time.monotonic() + source.uniform(*between)
         time.sleep(0.5)
     faults.repair(all_of_it=True)
 

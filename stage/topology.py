@@ -54,8 +54,8 @@ class Topology:
     ``logs`` is the folder of the log files; ``directory`` keeps the data of PostgreSQL and the engine (default: fresh
     data that vanish). ``product`` is the engine (``stage.engines``) and its name in BPTL. With ``diagrams`` BPTL's user
     may also read definitions, which pages need to draw them. ``web_port`` is taken when it is free. ``more`` names
-    further processes, a verb and a number (``beat-2``). ``environment`` adds to or replaces settings of BPTL. ``say``
-    is told what is being started.
+    further processes, a verb and a number (``beat-2``). ``environment`` adds to or replaces settings of BPTL; None
+    leaves one to its default. ``say`` is told what is being started.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Topology:
         valkey: Valkey | None = None,
         secrets: Mapping[str, str] | None = None,
         engine_password: str,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | None] | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.logs = logs
@@ -84,7 +84,7 @@ class Topology:
         self.engine = make(product, directory=directory, log=logs / "engine.log")
         self._diagrams = diagrams
         self.web_port = free_port(wanted=web_port)
-        self.environment = {
+        settings = {
             **{name: os.environ[name] for name in _KEPT_NAMES if name in os.environ},
             **(secrets or fresh_secrets()),
             **self.postgres.environment(),
@@ -96,6 +96,7 @@ class Topology:
             "BPTL_LOG_FORMAT": "console",
             **(environment or {}),
         }
+        self.environment = {name: value for name, value in settings.items() if value is not None}
         numbered = [f"work-{number}" for number in range(1, workers + 1)]
         numbered += [f"poll-{number}" for number in range(1, pollers + 1)]
         self._processes = {name: self._process(name) for name in ("web", "beat", *numbered, *more)}
@@ -187,10 +188,10 @@ class Topology:
             raise CommandFailed(arguments, exit_code=done.returncode, output=done.stdout + done.stderr)
         return done.stdout
 
-    def start_part(self, name: str) -> None:
-        """Start one process of BPTL, also again after it was stopped or killed."""
+    def start_part(self, name: str, *, extra: Mapping[str, str] | None = None) -> None:
+        """Start one process of BPTL, also after it was stopped or killed; ``extra`` variables count this time."""
         self._say(f"starting bptl {name}")
-        self.part(name).start()
+        self.part(name).start(extra=extra)
         self._expected.add(name)
 
     def stop_part(self, name: str, *, grace: float = 60.0) -> None:

@@ -1,6 +1,7 @@
 # The engine of the tests (tests/engines/maven) in a container; ENGINE_AUTH=true asks for logins (demo, demo).
 ARG BASE
 FROM ${BASE}
+# hadolint ignore=DL3008
 RUN apt-get update -q && apt-get install -q -y --no-install-recommends openjdk-17-jre-headless \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 COPY tests/engines/maven/target/engine-operaton.jar /engine.jar

@@ -261,8 +261,8 @@ class FakeEngine:
                 left = deadline - time.monotonic()
                 if found or left <= 0 or self.polls_ended != ended:
                     return 200, found
-                # Tasks added and unlocked wake a parked poll; expiry is seen a little later.
-                self.changed.wait(min(left, 0.05))
+                # Tasks added and unlocked wake a parked poll; a lock that runs out and new retries do not.
+                self.changed.wait(left)
 
     def _take(self, body: Json) -> list[Json]:
         topics = {topic["topicName"]: topic for topic in body["topics"]}

@@ -31,7 +31,7 @@ WORKER = ("worker", ("READ", "UPDATE", "UPDATE_VARIABLE"))
 READER = ("reader", ("READ",))
 STRANGER: tuple[str, tuple[str, ...]] = ("stranger", ())
 FORGETFUL: tuple[str, tuple[str, ...]] = ("forgetful", ())
-PROCESS_INSTANCE = 8
+PROCESS_DEFINITION, PROCESS_INSTANCE = 6, 8
 
 LOCK = timedelta(minutes=5)
 

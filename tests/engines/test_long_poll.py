@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bptl.engines.base import ExternalTask, TaskQuery
+from bptl.engines.base import ExternalTask, InvalidRequest, TaskQuery
 from bptl.engines.camunda7.credentials import Basic
 from tests.engines.scene import LOCK, WORKER, Scene, new_worker_id
 
@@ -39,6 +39,11 @@ def test_a_poll_without_work_answers_an_empty_list_at_its_end(scene: Scene) -> N
 def test_a_poll_may_last_longer_than_other_calls(scene: Scene) -> None:
     impatient = scene.house.client(WORKER[0], timeout=0.4)
     assert impatient.fetch(scene.request(wait=SHORT)) == []
+
+
+def test_the_engine_refuses_to_wait_longer_than_half_an_hour(scene: Scene) -> None:
+    with pytest.raises(InvalidRequest):
+        scene.fetch(wait=timedelta(minutes=30, milliseconds=1))
 
 
 def test_a_new_task_wakes_a_parked_poll(scene: Scene) -> None:

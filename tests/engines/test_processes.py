@@ -80,6 +80,28 @@ def test_running_instances_are_listed_in_pages(scene: Scene) -> None:
     assert scene.worker.instances(definition_key="two", business_key=scene.topic) == []
 
 
+def test_instances_are_found_by_a_text_variable_of_their_own(scene: Scene) -> None:
+    ours, other = scene.start(mark="one_1"), scene.start(mark="oneX1")
+    topic = ("topic", scene.topic)
+    assert {found.id for found in scene.worker.instances(variable=topic, roots=True)} == {ours.id, other.id}
+    assert [found.id for found in scene.worker.instances(variable=("mark", "one_1"))] == [ours.id]
+    assert scene.worker.instances(definition_key="two", variable=("mark", "one_1")) == []
+    assert ours.id in {found.id for found in scene.worker.instances(definition_key="one", variable=("mark", None))}
+
+
+def test_an_instance_that_has_ended_is_found_in_the_history_only(scene: Scene) -> None:
+    task, worker_id = scene.started_task(mark=scene.topic)
+    wanted = ("mark", scene.topic)
+    assert [found.id for found in scene.admin.past_instances(variable=wanted)] == [task.process_instance_id]
+    scene.complete(task, worker_id)
+    assert scene.admin.instances(variable=wanted) == []
+    (found,) = scene.admin.past_instances(definition_key="one", variable=wanted, roots=True)
+    assert (found.id, found.definition_id) == (task.process_instance_id, task.process_definition_id)
+    some = scene.admin.past_instances(definition_key="one", variable=("mark", None), maximum=1)
+    assert len(some) == 1
+    assert scene.admin.past_instances(definition_key="two", variable=wanted) == []
+
+
 def test_a_message_reaches_the_execution_that_waits_for_it(scene: Scene) -> None:
     instance = scene.start("waiting")
     scene.admin.correlate("go", process_instance_id=instance.id, variables=encode_all({"answer": 42}))

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from bptl.engines.base import EngineUnavailable, NotAuthenticated, NotAuthorized, NotFound, TaskQuery, WrongAddress
+from bptl.engines.base import (
+    EngineUnavailable,
+    NotAuthenticated,
+    NotAuthorized,
+    NotFound,
+    Resource,
+    TaskQuery,
+    WrongAddress,
+)
 from bptl.engines.camunda7.client import Camunda7
 from bptl.engines.camunda7.credentials import Basic, Bearer
 from bptl.engines.variables import encode_all
 from stage.ports import HOST, free_port
-from tests.engines.scene import FOREIGN_TENANT, FORGETFUL, LOCK, STRANGER, WORKER, Scene, Wire
+from tests.engines.scene import (
+    FOREIGN_TENANT,
+    FORGETFUL,
+    LOCK,
+    PROCESS_DEFINITION,
+    PROCESS_INSTANCE,
+    STRANGER,
+    WORKER,
+    Scene,
+    Wire,
+)
 
 NO_TIME = timedelta()
 
@@ -56,6 +76,30 @@ def test_the_engine_tells_who_may_fetch(scene: Scene) -> None:
     assert scene.reader.may_fetch() is False
     assert scene.stranger.may_fetch() is False
     assert scene.reader.may_fetch(definition_key="one") is False
+
+
+def test_the_engine_tells_what_else_we_may(scene: Scene) -> None:
+    for user, has in ((scene.worker, False), (scene.admin, True)):
+        assert user.may("READ", on=Resource.PROCESS_DEFINITION) is has
+        assert user.may("CREATE_INSTANCE", on=Resource.PROCESS_DEFINITION) is has
+        assert user.may("CREATE", on=Resource.PROCESS_INSTANCE) is has
+        assert user.may("DELETE", on=Resource.PROCESS_INSTANCE) is has
+        assert user.may("CREATE", on=Resource.DEPLOYMENT) is has
+    for permission in WORKER[1]:
+        assert scene.worker.may(permission, on=Resource.PROCESS_INSTANCE) is True
+
+
+def test_a_refusal_names_the_permission_that_is_missing(scene: Scene) -> None:
+    instance = scene.start()
+    refusals: dict[str, Callable[[], object]] = {
+        "READ on ProcessDefinition one": lambda: scene.worker.definition_xml(instance.definition_id),
+        "CREATE on ProcessInstance": lambda: scene.worker.start(definition_id=instance.definition_id),
+        "CREATE on Deployment": lambda: scene.worker.deploy("mine", {"mine.bpmn": b"<definitions/>"}),
+    }
+    for named, call in refusals.items():
+        with pytest.raises(NotAuthorized) as refused:
+            call()
+        assert any(missing.startswith(named) for missing in refused.value.missing), (named, refused.value.missing)
 
 
 def test_a_report_without_the_right_to_update_names_what_is_missing(scene: Scene) -> None:
@@ -121,6 +165,27 @@ def test_the_worker_may_neither_read_definitions_nor_start_nor_deploy(scene: Sce
             call()
     with pytest.raises(NotFound):
         scene.worker.start(key="one", variables=encode_all({"topic": "t", "priority": 0}))
+
+
+def test_to_start_by_key_takes_the_right_to_read_the_definition_too(scene: Scene) -> None:
+    rest, name = scene.house.engine.rest, f"starter{uuid.uuid4().hex[:8]}"
+    rest.create_user(name, password=name)
+    rest.grant(name, resource_type=PROCESS_INSTANCE, permissions=["READ", "UPDATE", "UPDATE_VARIABLE", "CREATE"])
+    rest.grant(name, resource_type=PROCESS_DEFINITION, permissions=["CREATE_INSTANCE"])
+    starter = scene.house.client(name)
+    variables = encode_all({"topic": scene.topic, "priority": 0})
+    with pytest.raises(NotFound):
+        starter.start(key="one", variables=variables)
+    rest.grant(name, resource_type=PROCESS_DEFINITION, resource_id="one", permissions=["READ"])
+    assert starter.start(key="one", variables=variables).id
+
+
+def test_the_history_is_empty_and_no_error_without_the_right_to_read_it(scene: Scene) -> None:
+    scene.start()
+    wanted = ("topic", scene.topic)
+    assert len(scene.worker.instances(variable=wanted)) == 1
+    assert scene.worker.past_instances(variable=wanted) == []
+    assert len(scene.admin.past_instances(variable=wanted)) == 1
 
 
 def test_a_wrong_engine_name_or_path_is_not_a_missing_task(scene: Scene) -> None:

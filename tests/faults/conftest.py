@@ -1,4 +1,4 @@
-"""One world for the whole suite; after every test everything in it runs again."""
+"""One world for the whole suite, and one more for each further engine; after every test everything in it runs again."""
 
 from __future__ import annotations
 
@@ -7,15 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from stage.engines import SANDBOX
+from stage.maven import JavaMissing
 from tests.faults.world import World
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every world has the sandbox; with --all a module that names ENGINES is run on each of them."""
+    if "product" in metafunc.fixturenames:
+        everything = metafunc.config.getoption("all")
+        products = getattr(metafunc.module, "ENGINES", (SANDBOX,)) if everything else (SANDBOX,)
+        metafunc.parametrize("product", products, scope="session")
+
+
 @pytest.fixture(scope="session")
-def built_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Two workers, two pollers, beat, PostgreSQL, Valkey, the sandbox behind a proxy, and the recorder."""
+def built_world(product: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Two workers, two pollers, beat, PostgreSQL, Valkey, an engine behind a proxy, and the recorder."""
     logs: Path = tmp_path_factory.mktemp("faults")
-    with World.built(logs) as built:
-        yield built
+    try:
+        with World.built(logs, product=product) as built:
+            yield built
+    except JavaMissing as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stage.engines import SANDBOX
+from stage.engines import OPERATON, SANDBOX, make
 from stage.postgres import connect
 from stage.processes import Stage
 from stage.topology import ENGINE_USER, Topology
@@ -23,40 +23,61 @@ from tests.faults.proxy import Proxy
 UNITS = Path(__file__).parent / "units"
 MODEL = Path(__file__).parents[1] / "acceptance" / "models" / "one-step.bpmn"
 
-REGISTER, SEND, LIMITED = "register", "send", "limited"
-"""Topics: an effect that can be asked for, one that cannot, and one with a longest run of 4 s."""
+FETCH, COMPLETE, FAILURE = r"/fetchAndLock$", r"/complete$", r"/failure$"
+WORKERS, POLLERS = ("work-1", "work-2"), ("poll-1", "poll-2")
+
+REGISTER, SEND = "register", "send"
+"""Topics: an effect that can be asked for, and one that cannot."""
+
+BRIEF, BRIEF_SEND, BRIEF_LIMITED = "brief", "brief-send", "brief-limited"
+"""The same with the shortest lock that there is, and one with a longest run of 4 s."""
 
 LOCK_SECONDS = 20
+"""Longer than a process may be silent: what a dead one held is given back by the sweep."""
+BRIEF_LOCK_SECONDS = 10
+"""Shorter: the lock runs out while its process still counts as living."""
 PAST_THE_LOCK = LOCK_SECONDS + 5.0
 
 _MAPPINGS = (
-    (REGISTER, "test.register", ()),
-    (SEND, "test.send", ()),
-    (LIMITED, "test.register", ("--longest-run", "4")),
+    (REGISTER, "test.register", LOCK_SECONDS, ()),
+    (SEND, "test.send", LOCK_SECONDS, ()),
+    (BRIEF, "test.register", BRIEF_LOCK_SECONDS, ()),
+    (BRIEF_SEND, "test.send", BRIEF_LOCK_SECONDS, ()),
+    (BRIEF_LIMITED, "test.register", BRIEF_LOCK_SECONDS, ("--longest-run", "4")),
 )
 
 
-class ProxiedTopology(Topology):
-    """A topology whose BPTL reaches its sandbox through a proxy."""
+def brings(*keys: str) -> Callable[[Any], bool]:
+    """Whether the answer of a fetch brings a task of one of these cases."""
+    return lambda body: isinstance(body, list) and any(task.get("businessKey") in keys for task in body)
 
-    def __init__(self, logs: Path, *, workers: int = 2, pollers: int = 2) -> None:
+
+class ProxiedTopology(Topology):
+    """A topology whose BPTL reaches its engine through a proxy; the engine's data survive its restart."""
+
+    def __init__(
+        self, logs: Path, *, product: str = SANDBOX, workers: int = 2, pollers: int = 2, defaults: bool = False
+    ) -> None:
         self.password = secrets.token_urlsafe(16)
         super().__init__(
             logs,
-            product=SANDBOX,
+            product=product,
             workers=workers,
             pollers=pollers,
             engine_password=self.password,
-            environment={"BPTL_LONG_POLL_SECONDS": "2", "PYTHONPATH": str(UNITS)},
+            environment={"BPTL_LONG_POLL_SECONDS": None if defaults else "2", "PYTHONPATH": str(UNITS)},
         )
+        if product == OPERATON:
+            self.engine = make(product, directory=logs / "engine", log=logs / "engine.log")
         self.proxy = Proxy(self.engine.url)
 
     def configure_engine(self) -> None:
         """Tell BPTL of the engine at the proxy's address."""
         self.proxy.start()
         self._started.callback(self.proxy.stop)
+        spoken = "operaton" if self.engine_name == OPERATON else "camunda7"
         self.bptl(
-            *("engines", "set", self.engine_name, "--url", self.proxy.url, "--product", "camunda7", "--active"),
+            *("engines", "set", self.engine_name, "--url", self.proxy.url, "--product", spoken, "--active"),
             *("--username", ENGINE_USER, "--password-env", "ENGINE_PASSWORD"),
             environment={"ENGINE_PASSWORD": self.password},
         )
@@ -73,15 +94,19 @@ class World:
 
     @classmethod
     @contextmanager
-    def built(cls, logs: Path, *, workers: int = 2, pollers: int = 2) -> Iterator[World]:
-        """Start it all, and stop it all at the end."""
+    def built(
+        cls, logs: Path, *, product: str = SANDBOX, workers: int = 2, pollers: int = 2, defaults: bool = False
+    ) -> Iterator[World]:
+        """Start it all, and stop it all at the end. ``defaults``: locks and polls as long as in production."""
         with Recorder() as recorder, Stage() as stage:
-            topology = stage.add(ProxiedTopology(logs, workers=workers, pollers=pollers))
+            proxied = ProxiedTopology(logs, product=product, workers=workers, pollers=pollers, defaults=defaults)
+            topology = stage.add(proxied)
             topology.start()
-            for topic, unit, options in _MAPPINGS:
+            for topic, unit, lock, options in _MAPPINGS:
                 topology.bptl(
                     *("mappings", "add", "--engine", topology.engine_name, "--topic", topic, "--unit", unit),
-                    *("--lock", str(LOCK_SECONDS), *options),
+                    *(() if defaults else ("--lock", str(lock))),
+                    *options,
                 )
             world = cls(topology, recorder)
             world.engine.deploy(MODEL)
@@ -150,6 +175,11 @@ class World:
         """Rows of BPTL's database."""
         with connect(self.topology.postgres.environment()) as connection:
             return connection.execute(query.encode(), parameters).fetchall()
+
+    def report_of(self, key: str, report: str) -> str:
+        """The path of a report (COMPLETE, FAILURE) of the one task of a case: another's may be late under way."""
+        ((external_id,),) = self.rows("SELECT external_id FROM tasks_task WHERE business_key = %s", key)
+        return f"/{external_id}{report}"
 
     # striking
 

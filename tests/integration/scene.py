@@ -19,7 +19,7 @@ from bptl.engines import base
 from bptl.engines.base import FetchRequest, TopicRequest
 from bptl.tasks.execution.claim import Claim, claim
 from bptl.tasks.execution.outcomes import Ended, Ending, store
-from bptl.tasks.intake.fetches import Announced, announce
+from bptl.tasks.intake.fetches import FETCH_LIMIT, Announced, announce
 from bptl.tasks.intake.record import Recorded, record
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.models import Event, Lease, Process, ProcessKind, Task
@@ -88,6 +88,7 @@ class Scene:
         topics: Sequence[str] = ("topic",),
         shares: int = 1,
         wait: float = 0.0,
+        most: int = FETCH_LIMIT,
     ) -> Announced | None:
         """Commit a fetch as a poller does."""
         return announce(
@@ -98,6 +99,7 @@ class Scene:
             wait=timedelta(seconds=wait),
             shortest_lock=LOCK,
             shares=shares,
+            most=most,
         )
 
     def announced(self, process_id: uuid.UUID) -> Announced:

@@ -1,10 +1,13 @@
-"""Waiting for what must happen, and no longer."""
+"""Waiting for what must happen, and no longer; work beside the test."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
+
+from django.db import connections
 
 T = TypeVar("T")
 
@@ -20,3 +23,17 @@ def until(found: Callable[[], T | None], *, what: str = "") -> T:
             return answer
         assert time.monotonic() < deadline, f"did not happen in {PATIENCE:g} s: {what or found}"
         time.sleep(0.01)
+
+
+def in_thread(work: Callable[[], object]) -> threading.Thread:
+    """Begin ``work`` in a thread that closes its database connections at the end."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import runpy
@@ -21,10 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = "docs/tutorial/first-unit.md"
 TESTS_OF_EXAMPLES = {"README.md": 3, "docs/how-to/add-a-work-unit.md": 3, TUTORIAL: 2}
+WINDOWS = "docs/explanation/crash-windows.md"
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?:^ {4}|`)bptl ([a-z]+)(?: ([a-z][a-z-]*))?\b", re.MULTILINE)
 EXAMPLE = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+WINDOW = re.compile(r"^\| W(\d+) \|.*$", re.MULTILINE)
 MODEL = re.compile(r"^```xml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 page = pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in PAGES])
@@ -65,6 +68,25 @@ def test_every_decision_is_in_the_list_of_decisions() -> None:
     decisions = {path.name for path in folder.glob("[0-9]*.md")}
     assert decisions == {link for link in LINK.findall(read("docs/adr/README.md")) if link[0].isdigit()}
     assert all(len(read(f"docs/adr/{name}").splitlines()) < 60 for name in decisions)
+
+
+def crash_tests() -> Iterator[tuple[str, bool]]:
+    """Names of the tests of crash windows, and whether each kills and stops."""
+    for path in (ROOT / "tests" / "faults").glob("test_*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and re.match(r"test_w\d\d_", node.name):
+                yield node.name, "EITHER" in {ast.unparse(decorator) for decorator in node.decorator_list}
+
+
+def test_every_crash_window_names_the_tests_that_prove_it() -> None:
+    assert [int(row[1]) for row in WINDOW.finditer(read(WINDOWS))] == list(range(1, 21))
+    named = {
+        name: int(row[1]) for row in WINDOW.finditer(read(WINDOWS)) for name in re.findall(r"`(test_\w+)`", row[0])
+    }
+    written = dict(crash_tests())
+    assert set(named) == set(written)
+    assert all(name.startswith(f"test_w{window:02}_") for name, window in named.items())
+    assert {named[name] for name, both in written.items() if both} == set(range(1, 21))
 
 
 @pytest.fixture

@@ -33,10 +33,10 @@ def alive(kind: str | None) -> None:
         raise click.ClickException(f"no bptl {' | '.join(KINDS)} runs here")
     # Read here and not from the settings, which would load Django every time somebody asks.
     if kind == "web":
-        told = _unanswered(port=os.environ.get("UWSGI_PORT") or "8000", path="/live", worst=200)
+        told = _unanswered(port=_port("UWSGI_PORT", 8000), path="/live", worst=200)
     elif kind == "flower":
         # Whether it lets us in is not the question.
-        told = _unanswered(port=os.environ.get("FLOWER_PORT") or "5555", path="/", worst=499)
+        told = _unanswered(port=_port("FLOWER_PORT", 5555), path="/", worst=499)
     else:
         told = _stale(os.environ.get("BPTL_ALIVE_FILE", ""))
     if told:
@@ -60,8 +60,14 @@ def running(processes: Path) -> str | None:
     return None
 
 
-def _unanswered(*, port: str, path: str, worst: int) -> str:
-    asked = http.client.HTTPConnection("127.0.0.1", int(port), timeout=_ANSWER_SECONDS)
+def _port(name: str, default: int) -> int:
+    said = os.environ.get(name, "").strip()
+    # What is no number was set by Kubernetes for a service of that name: the settings pass it over too.
+    return int(said) if said.isdigit() else default
+
+
+def _unanswered(*, port: int, path: str, worst: int) -> str:
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWER_SECONDS)
     try:
         asked.request("GET", path)
         status = asked.getresponse().status

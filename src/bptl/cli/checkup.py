@@ -140,6 +140,8 @@ def _engine(engine: Engine, *, pollers: Sequence[Process]) -> Iterator[Finding]:
     active = list(Mapping.objects.filter(engine=engine, active=True).order_by("topic", "id"))
     for mapping in active:
         yield from _mapping(mapping)
+        if found.version:
+            yield from _unit_rights(engine, mapping)
     if not active:
         yield Finding(
             Mark.BAD, f"has no active mapping, so nothing is fetched; add one: bptl mappings add --engine {engine.name}"
@@ -160,14 +162,29 @@ def _mapping(mapping: Mapping) -> Iterator[Finding]:
         yield Finding(
             Mark.BAD, f"{name} is not fetched: {fault}; correct or pause it: bptl mappings pause {mapping.pk}"
         )
-    unit = mappings.unit(mapping)
-    if unit is not None and unit.rights:
-        rights = "; ".join(unit.rights)
-        yield Finding(
-            Mark.DOUBT, f"{name}: unit {unit.name} needs rights beyond fetching, which cannot be asked for: {rights}"
-        )
     if not faults:
         yield Finding(Mark.GOOD, f"{name} is done by {mapping.unit}")
+
+
+def _unit_rights(engine: Engine, mapping: Mapping) -> Iterator[Finding]:
+    unit = mappings.unit(mapping)
+    if unit is None or not unit.rights:
+        return
+    needs = f"mapping {mapping.pk} (topic {mapping.topic}): unit {unit.name} needs rights beyond fetching"
+    known = {text: right for text in unit.rights if (right := access.right(text)) is not None}
+    try:
+        lacking = access.missing(engines.client(engine), known.values())
+    except EngineError as error:
+        yield Finding(Mark.DOUBT, f"{needs}, which could not be asked ({error.message}): {'; '.join(unit.rights)}")
+        return
+    absent = [text for text, right in known.items() if right in lacking]
+    unasked = [text for text in unit.rights if text not in known]
+    if absent:
+        yield Finding(Mark.DOUBT, f"{needs}, and our user lacks, for every process: {'; '.join(absent)}")
+    if unasked:
+        yield Finding(Mark.DOUBT, f"{needs}, which cannot be asked for: {'; '.join(unasked)}")
+    if not absent and not unasked:
+        yield Finding(Mark.GOOD, f"{needs}, and our user has them: {'; '.join(unit.rights)}")
 
 
 def _topics(engine: Engine, *, mapped: set[str]) -> Iterator[Finding]:

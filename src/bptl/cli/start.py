@@ -16,26 +16,30 @@ OLD_SETTINGS = frozenset(f"bptl.conf.{name}" for name in ("dev", "docker", "stag
 log = get_logger(__name__)
 
 
-def choose_settings() -> None:
-    """Say which settings hold, and load no models: for what needs neither database nor units."""
-    if os.environ.get("DJANGO_SETTINGS_MODULE", "") in {"", *OLD_SETTINGS}:
+def choose_settings() -> str:
+    """Say which settings hold, and load no models: for what needs neither database nor units.
+
+    Answers the module of an existing deployment that was asked for and is there no longer, else an empty text.
+    """
+    old = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    if not old or old in OLD_SETTINGS:
         os.environ["DJANGO_SETTINGS_MODULE"] = SETTINGS
+    return old if old in OLD_SETTINGS else ""
 
 
 def start_django() -> None:
     """Read the settings and load the models, once; raises ImproperlyConfigured that names every fault."""
-    choose_settings()
+    old = choose_settings()
     django.setup()
+    if old:
+        log.warning("setting.ignored", name="DJANGO_SETTINGS_MODULE", reason=f"the one settings module is {SETTINGS}")
 
 
 def start_process() -> None:
     """``start_django`` for a process that stays: it also says which names of its environment do nothing, and why."""
-    old = os.environ.get("DJANGO_SETTINGS_MODULE", "")
     start_django()
     from django.conf import settings
 
-    if old in OLD_SETTINGS:
-        log.warning("setting.ignored", name="DJANGO_SETTINGS_MODULE", reason=f"the one settings module is {SETTINGS}")
     for name, reason in settings.BPTL_RETIRED_NAMES:
         log.warning("setting.ignored", name=name, reason=reason)
 

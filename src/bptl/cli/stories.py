@@ -110,8 +110,9 @@ def whole(story: TaskStory) -> dict[str, Any]:
                 "result": effect.result,
                 "error": effect.error,
             }
-            for effect in _effects(task)
+            for effect in story.effects
         ],
+        "doubled": list(story.doubled),
         "events": [
             {"at": event.at, "name": event.name, "actor": event.actor, "detail": event.detail} for event in story.events
         ],
@@ -125,13 +126,13 @@ def page(story: TaskStory) -> list[str]:
     lines = [f"task {task.pk}: {task.topic} is {_state(task)}"]
     if error := _error(story):
         lines += ["", f"  error: {error}"]
-    effects = _effects(task)
+    lines += [f"  happened twice: effect {key!r}; look in the service, and set it right there" for key in story.doubled]
     lines += ["", *_about(task), "", "walk:", *_walk(story)]
-    if effects:
-        lines += ["", "effects:", *(line for effect in effects for line in _effect(effect, story.leases))]
+    if story.effects:
+        lines += ["", "effects:", *(line for effect in story.effects for line in _effect(effect, story))]
     lines += ["", "variables in:", *_variables(task.variables)]
     lines += ["", "result:", *_result(task)]
-    commands = [*_questions(task, effects), *(COMMANDS[action].format(id=task.pk) for action in possible(task))]
+    commands = [*_questions(story), *(COMMANDS[action].format(id=task.pk) for action in possible(task))]
     return [*lines, "", "what can be done now:", *(f"  {command}" for command in commands or ["nothing is needed"])]
 
 
@@ -208,17 +209,15 @@ def _event(event: Event) -> str:
     return " ".join(part for part in (event.name, f"by {event.actor}" if event.actor else "", detail) if part)
 
 
-def _effects(task: Task) -> list[Effect]:
-    return list(task.effects.order_by("id"))
-
-
-def _effect(effect: Effect, leases: Sequence[Lease]) -> Iterator[str]:
+def _effect(effect: Effect, story: TaskStory) -> Iterator[str]:
     """One row of the ledger: what became of it, with what it was done, what it gave."""
-    lease = next((f"lease {lease.number}" for lease in leases if lease.id == effect.lease_id), "a lease")
+    number = story.attempt_of(effect)
+    lease = f"lease {number}" if number else "a lease"
     if effect.ended_at is None:
         state = f"open since {_time(effect.intended_at)}: nobody knows yet whether it happened"
     else:
-        state = f"{effect.get_end_display()}, known by {effect.known_by} since {_time(effect.ended_at)}"
+        # The command line speaks English, the choices of the model the language of who looks.
+        state = f"{effect.end.replace('_', ' ')}, known by {effect.known_by} since {_time(effect.ended_at)}"
     yield f"  {effect.pk}  {effect.key} ({lease}): {state}"
     if effect.arguments:
         yield f"      arguments: {json.dumps(effect.arguments, ensure_ascii=False)}"
@@ -228,13 +227,10 @@ def _effect(effect: Effect, leases: Sequence[Lease]) -> Iterator[str]:
         yield f"      last error: {effect.error}"
 
 
-def _questions(task: Task, effects: Sequence[Effect]) -> Iterator[str]:
-    """The commands that answer what a person is asked; none before the engine holds the task back."""
-    if task.status != Status.UNCERTAIN or not (task.parked or task.lease_id is None):
-        return
-    for effect in effects:
-        if not effect.end:
-            yield from (command.format(id=effect.pk, key=effect.key) for command in SETTLE)
+def _questions(story: TaskStory) -> Iterator[str]:
+    """The commands that answer what a person is asked."""
+    for effect in story.questions:
+        yield from (command.format(id=effect.pk, key=effect.key) for command in SETTLE)
 
 
 def _variables(variables: Mapping[str, Any]) -> Sequence[str]:

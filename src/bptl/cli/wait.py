@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import click
 
-from bptl.cli.start import start_process
+from bptl.cli.start import start_django
 from bptl.lib.log import get_logger
 
 WAITED_IN_VAIN = 75
@@ -64,7 +64,7 @@ def wait(migrate: bool, broker: bool, command: tuple[str, ...]) -> None:
 
     At most BPTL_WAIT_SECONDS, saying what is missing; then the exit code is 75.
     """
-    start_process()
+    start_django()
     from django.conf import settings
     from django.db import connection
 

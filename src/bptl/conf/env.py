@@ -136,7 +136,7 @@ class Environment:
             try:
                 number = int(raw)
             except ValueError:
-                raise ValueError(f"is {raw!r}; use a whole number{_bounds(minimum, maximum)}{_linked(raw)}") from None
+                raise ValueError(f"is {raw!r}; use a whole number{_bounds(minimum, maximum)}") from None
             _check_bounds(number, minimum, maximum)
             return number
 
@@ -277,13 +277,6 @@ def _check_bounds(number: float, minimum: float | None, maximum: float | None) -
     # Written so that NaN, which compares false with everything, is refused too.
     if not (minimum is None or number >= minimum) or not (maximum is None or number <= maximum):
         raise ValueError(f"is {number}; use a value{_bounds(minimum, maximum)}")
-
-
-def _linked(raw: str) -> str:
-    """Kubernetes describes a service named db in DB_PORT, which nobody set on purpose."""
-    if not raw.startswith("tcp://"):
-        return ""
-    return " (Kubernetes set this for a service of that name: say enableServiceLinks: false in the pod)"
 
 
 def _shown(default: object) -> str:

@@ -87,7 +87,7 @@ if not re.fullmatch(r"[\w.~/-]*", _subpath, re.ASCII) or "//" in _subpath:
 FORCE_SCRIPT_NAME = f"/{_subpath}" if _subpath else None
 # Two installations on one host must not see each other's logins.
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"/{_subpath}/" if _subpath else "/"
-UWSGI_PORT = environment.integer("UWSGI_PORT", default=8000, minimum=1, maximum=65535, help="Port of the web process.")
+UWSGI_PORT = environment.port("UWSGI_PORT", default=8000, help="Port of the web process.")
 UWSGI_PROCESSES = environment.integer("UWSGI_PROCESSES", default=2, minimum=1, help="Processes of the web server.")
 UWSGI_THREADS = environment.integer("UWSGI_THREADS", default=4, minimum=1, help="Threads in each of them.")
 
@@ -118,7 +118,7 @@ DATABASES = {
         "HOST": environment.text(
             "DB_HOST", default="localhost", old_names=["DATABASE_HOST"], help="Its host, or the folder of its socket."
         ),
-        "PORT": environment.integer("DB_PORT", default=5432, minimum=1, maximum=65535, help="Its port."),
+        "PORT": environment.port("DB_PORT", default=5432, help="Its port."),
         "CONN_MAX_AGE": environment.seconds(
             "DB_CONN_MAX_AGE", default=600, help="How long a connection is kept open; 0 opens one for each request."
         ),
@@ -230,7 +230,7 @@ BPTL_ALIVE_FILE = environment.text(
 # -- Mail -------------------------------------------------------------------------------------------------------------
 
 EMAIL_HOST = environment.text("EMAIL_HOST", default="localhost", help="SMTP server.")
-EMAIL_PORT = environment.integer("EMAIL_PORT", default=25, minimum=1, maximum=65535, help="Its port.")
+EMAIL_PORT = environment.port("EMAIL_PORT", default=25, help="Its port.")
 EMAIL_HOST_USER = environment.text("EMAIL_HOST_USER", default="", help="User at the SMTP server.")
 EMAIL_HOST_PASSWORD = environment.secret("EMAIL_HOST_PASSWORD", default="", help="That user's password.")
 EMAIL_USE_TLS = environment.boolean("EMAIL_USE_TLS", default=False, help="Speak STARTTLS with the SMTP server.")

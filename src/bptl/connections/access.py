@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,7 +12,7 @@ from bptl.connections.mappings import active_mappings
 from bptl.connections.models import Authentication, Engine
 from bptl.connections.secrets import Undecryptable
 from bptl.engines import base
-from bptl.engines.base import EngineError, NotAuthenticated
+from bptl.engines.base import EngineError, NotAuthenticated, Resource
 
 GRANT = (
     "grant it READ, UPDATE and UPDATE_VARIABLE on Process Instance, resource *. When it has rights on single process "
@@ -36,6 +38,50 @@ class Finding:
 
     mark: Mark
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A permission on every resource of a kind."""
+
+    permission: str
+    resource: Resource
+
+    def __str__(self) -> str:
+        return f"{self.permission} on {self.resource.title()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """Something BPTL does where it may: ``without`` says what happens where it may not."""
+
+    what: str
+    rights: tuple[Right, ...]
+    without: str
+
+
+EXTRAS = (
+    Extra(
+        "reading models",
+        (Right("READ", Resource.PROCESS_DEFINITION),),
+        "tasks have no diagram, and whether a BPMN error is caught is not checked",
+    ),
+    Extra(
+        "starting processes",
+        (
+            Right("CREATE", Resource.PROCESS_INSTANCE),
+            Right("CREATE_INSTANCE", Resource.PROCESS_DEFINITION),
+            Right("READ", Resource.PROCESS_DEFINITION),
+        ),
+        "units that start processes fail and name these rights",
+    ),
+    Extra(
+        "reading history",
+        (Right("READ_HISTORY", Resource.PROCESS_DEFINITION),),
+        "a start whose answer was lost and whose process has ended already is left to a person",
+    ),
+    Extra("deploying models", (Right("CREATE", Resource.DEPLOYMENT),), "bptl engines deploy is refused"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +112,7 @@ def check(engine: Engine) -> Access:
     try:
         findings += _manners(engine)
         findings.append(_rights(engine, live))
+        findings += _extras(live)
     except EngineError as error:
         findings.append(Finding(Mark.DOUBT, f"our right to fetch could not be asked: {error.message}"))
     return Access(version, tuple(findings))
@@ -105,6 +152,33 @@ def _rights(engine: Engine, live: base.Engine) -> Finding:
         "fetching would find nothing, or not everything: the engine's authorization check says that "
         f"{engine.username or 'our user'} may not read and update the instances {wherefrom}; {GRANT}",
     )
+
+
+def _extras(live: base.Engine) -> list[Finding]:
+    """What needs more than fetching: neither good nor bad, but an operator wants to know what to expect."""
+    found = []
+    for extra in EXTRAS:
+        names = " and ".join(str(right) for right in extra.rights)
+        lacking = missing(live, extra.rights)
+        if lacking:
+            text = f"{extra.what} is off: our user lacks {', '.join(map(str, lacking))}; {extra.without}"
+        else:
+            text = f"{extra.what} is on: our user has {names}"
+        found.append(Finding(Mark.GOOD, text))
+    return found
+
+
+def missing(live: base.Engine, rights: Iterable[Right]) -> list[Right]:
+    """Those of ``rights`` that our user lacks on every resource, by the engine's own check; raises EngineError."""
+    return [right for right in rights if live.may(right.permission, on=right.resource) is False]
+
+
+def right(text: str) -> Right | None:
+    """The right that a work unit names, such as ``CREATE on process instance (only for …)``; None when it is none."""
+    found = re.match(r"([A-Z_]+) on ([a-z ]+?)(?: \(.*)?$", text)
+    if found is None or found[2] not in list(Resource):
+        return None
+    return Right(found[1], Resource(found[2]))
 
 
 def _bad(text: str) -> Access:

@@ -20,11 +20,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Protocol
 
 from bptl.engines.variables import Variable
 
 Variables = Mapping[str, Variable]
+
+TextVariable = tuple[str, str | None]
+"""Name and text of a variable that an instance must have; None: any text."""
 
 
 class EngineError(Exception):
@@ -207,6 +211,14 @@ class Instance:
     suspended: bool = False
 
 
+class Resource(StrEnum):
+    """What permissions are given on."""
+
+    PROCESS_DEFINITION = "process definition"
+    PROCESS_INSTANCE = "process instance"
+    DEPLOYMENT = "deployment"
+
+
 class Engine(Protocol):
     """The calls of the left bank, in the engine's own verbs. Task operations name the worker id that holds the lock."""
 
@@ -215,6 +227,12 @@ class Engine(Protocol):
 
     def may_fetch(self, *, definition_key: str | None = None) -> bool | None:
         """Whether our user may fetch tasks of this process (None: of every one), by the engine's own check.
+
+        None when the engine asks nobody to log in.
+        """
+
+    def may(self, permission: str, *, on: Resource) -> bool | None:
+        """Whether our user has ``permission`` (such as ``READ``) on all of a kind, by the engine's own check.
 
         None when the engine asks nobody to log in.
         """
@@ -283,9 +301,30 @@ class Engine(Protocol):
         """Deploy resources by file name, unchanged ones are skipped; answers the deployment id."""
 
     def instances(
-        self, *, definition_key: str | None = None, business_key: str | None = None, first: int = 0, maximum: int = 100
+        self,
+        *,
+        definition_key: str | None = None,
+        business_key: str | None = None,
+        variable: TextVariable | None = None,
+        roots: bool = False,
+        first: int = 0,
+        maximum: int = 100,
     ) -> Sequence[Instance]:
-        """Running process instances that match."""
+        """Running process instances that match, by id; ``roots`` leaves out those that another one called."""
+
+    def past_instances(
+        self,
+        *,
+        definition_key: str | None = None,
+        variable: TextVariable | None = None,
+        roots: bool = False,
+        first: int = 0,
+        maximum: int = 100,
+    ) -> Sequence[Instance]:
+        """Process instances that match, running or ended, as far as the history is kept and we may read it.
+
+        Without the right (READ_HISTORY on the process definition) or without history there are none: no error.
+        """
 
     def caller(self, process_instance_id: str) -> Instance | None:
         """The instance whose call activity started this one; None for one that was not called."""

@@ -47,6 +47,8 @@ class Listing:
     filters: Mapping[str, str]
     sorts: Mapping[str, str] = field(default_factory=dict)
     order: str = "id"
+    by_variables: bool = False
+    """Whether ``variables`` ([{name, operator, value}], texts of the instance itself) selects too."""
 
     def rows(self, store: Store, given: Mapping[str, Any], *, now: int, first: int = 0, maximum: int = -1) -> list[Row]:
         """The rows that ``given`` selects. Raises Invalid for filters that the sandbox does not know."""
@@ -63,6 +65,12 @@ class Listing:
         conditions, values = ["1"], list[Any]()
         for name, value in given.items():
             if name in _NEUTRAL or value is None:
+                continue
+            if name == "variables" and self.by_variables:
+                for wanted in value:
+                    condition, given_values = _by_variable(self.view, wanted)
+                    conditions.append(condition)
+                    values += given_values
                 continue
             if name not in self.filters:
                 raise Invalid(f"the sandbox does not filter by '{name}' here; it knows {', '.join(self.filters)}")
@@ -88,6 +96,17 @@ class Listing:
             if by:
                 found.append(f"{self.sorts.get(by, 'id')} {'DESC' if order == 'desc' else 'ASC'}")
         return ", ".join([*found, self.order])
+
+
+def _by_variable(view: str, wanted: Any) -> tuple[str, list[Any]]:
+    operators = {"eq": "=", "like": "LIKE"}
+    if not isinstance(wanted, dict) or wanted.get("operator") not in operators or not isinstance(wanted["value"], str):
+        raise Invalid("the sandbox selects by variables that are 'eq' or 'like' a text, and by no others")
+    condition = (
+        f"EXISTS (SELECT 1 FROM variable v WHERE v.instanceId = {view}.id AND v.scopeId = {view}.id"  # noqa: S608
+        f" AND v.name = ? AND json_extract(v.typedJson, '$.value') {operators[wanted['operator']]} ?)"
+    )
+    return condition, [wanted["name"], wanted["value"]]
 
 
 def _timed(name: str, value: Any) -> Any:
@@ -173,6 +192,7 @@ LISTINGS: Mapping[str, Listing] = {
             "withoutTenantId": "tenantId IS NULL",
         },
         {"instanceId": "id", "businessKey": "businessKey", "definitionKey": "processDefinitionKey"},
+        by_variables=True,
     ),
     "process-definition": Listing(
         "definition_view",
@@ -235,6 +255,7 @@ LISTINGS: Mapping[str, Listing] = {
             "withoutTenantId": "tenantId IS NULL",
         },
         {"startTime": "startTime", "endTime": "endTime", "instanceId": "id", "businessKey": "businessKey"},
+        by_variables=True,
     ),
     "history/activity-instance": Listing(
         "past_activity",

@@ -45,6 +45,7 @@ def retry(task_id: int, *, actor: str, reason: str) -> None:
     except EngineError as error:
         _note(task, "task.retry_refused", actor=actor, reason=str(error))
         raise
+    leases.offered(task_id)
 
 
 def _offer(task: Task, engine: Engine) -> None:
@@ -81,6 +82,7 @@ def deliver_again(task_id: int, *, actor: str, reason: str) -> None:
         _note(task, "task.delivered_again", actor=actor, reason=reason)
     if rows[0].lease_id is None:
         _engine(task).set_retries(task.external_id, 1)
+        leases.offered(task_id)
     wake()
 
 

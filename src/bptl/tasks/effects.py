@@ -9,39 +9,40 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from django.db import InterfaceError, OperationalError, close_old_connections, transaction
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, transaction
 
 from bptl.lib.http import NeverSent
 from bptl.lib.json import plain, storable, storable_text
 from bptl.lib.log import get_logger
+from bptl.lib.redaction import redact
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move
-from bptl.tasks.models import Effect, Event
+from bptl.tasks.models import EFFECT_DOUBLED, Effect, Event
 from bptl.work_units.contract import (
     DidNotHappen,
     Happened,
     LeaseEnded,
     NeverAgain,
     ProcessNotFound,
-    Refused,
     Uncertain,
     changed,
 )
+from bptl.work_units.sending import CheckedSending
 
 log = get_logger(__name__)
 
 T = TypeVar("T")
 
+BY_ANSWER = "answer"
+"""``known_by`` of what the call itself was answered."""
+
 RETELL_SECONDS = 60.0
 """How long the end of an effect is told to a database that does not answer."""
-
-CERTAINLY_NOT = (DidNotHappen, Refused, ProcessNotFound, LeaseEnded, NeverSent)
-"""Raised inside an effect, these say that it did not happen; every other exception leaves it open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,8 @@ class Ledger:
         open_rows = [row for row in known if not row.end]
         if open_rows and (answer := self._ask(key, open_rows, reconcile, idempotent=idempotent)) is not None:
             return answer.result
-        intent = self._intend(key, arguments, gives_up_after, settles_after)
-        return self._do(key, intent, effect, reconcile=reconcile, idempotent=idempotent)
+        sending = self._intend(key, arguments, gives_up_after, settles_after)
+        return self._do(key, sending, effect, reconcile=reconcile, idempotent=idempotent)
 
     def _known(self, key: str) -> list[Known]:
         rows = _steadily(lambda: sql.query(_KNOWN, [self.task_id, key]), wait=self.sleep)
@@ -141,12 +142,14 @@ class Ledger:
         asked, rows = _steadily(intend, wait=self.sleep)
         if not rows:
             raise LeaseEnded(f"the lease ended before effect {key!r} was intended")
-        return Sending(
-            effect_id=rows[0].id,
-            idempotency_key=f"{self.external_id}:{key}",
-            gives_up_at=asked + gives_up_after.total_seconds(),
-            check_lease=self.check,
-        )
+        gives_up_at = asked + gives_up_after.total_seconds()
+
+        def may_send() -> None:
+            self.check()
+            if time.monotonic() >= gives_up_at:
+                raise DidNotHappen("it was not sent in time: a later attempt may already be asking for it")
+
+        return Sending(f"{self.external_id}:{key}", may_send, effect_id=rows[0].id)
 
     def _do(
         self,
@@ -158,46 +161,39 @@ class Ledger:
         idempotent: bool,
     ) -> Any:
         try:
-            sending.check()
+            sending.allow()
             result = effect(sending)
-        except CERTAINLY_NOT as error:
-            text = storable_text(str(error))
-            _tell(sending.effect_id, self.lease_id, Effect.End.DID_NOT_HAPPEN, known_by="answer", error=text)
-            raise
         except BaseException as error:
-            text = storable_text(f"{type(error).__name__}: {error}")
+            if sending.certainly_not(error):
+                text = _text(str(error))
+                _tell(sending.effect_id, self.lease_id, Effect.End.DID_NOT_HAPPEN, known_by=BY_ANSWER, error=text)
+                raise
+            text = _text(f"{type(error).__name__}: {error}")
             noted = [text, sending.effect_id]
             _steadily(lambda: sql.query(_STILL_OPEN, noted), wait=time.sleep, seconds=RETELL_SECONDS)
             if isinstance(error, Exception) and reconcile is None and not idempotent:
                 raise Uncertain(key, text) from error
             raise
         happened = partial(
-            _tell, sending.effect_id, self.lease_id, Effect.End.HAPPENED, known_by="answer", may_double=not idempotent
+            _tell, sending.effect_id, self.lease_id, Effect.End.HAPPENED, known_by=BY_ANSWER, may_double=not idempotent
         )
         try:
             kept = plain(result)
         except (TypeError, ValueError) as error:
-            text = storable_text(f"it happened, but its result cannot be kept: {error}")
+            text = _text(f"it happened, but its result cannot be kept: {error}")
             happened(error=text)
             raise NeverAgain(f"effect {key!r}: {text}") from error
         happened(result=kept)
         return kept
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """The contract's Sending. ``gives_up_at`` is monotonic seconds, reckoned from before the intent."""
+@dataclass(slots=True)
+class Sending(CheckedSending):
+    """What an effect is given; ``effect_id`` is the row of its intent."""
 
-    effect_id: int
-    idempotency_key: str
-    gives_up_at: float
-    check_lease: Callable[[], None] = field(compare=False)
+    shows_not: ClassVar[tuple[type[Exception], ...]] = (ProcessNotFound, NeverSent)
 
-    def check(self) -> None:
-        """Raise when it is too late to send, or the lease has ended."""
-        self.check_lease()
-        if time.monotonic() >= self.gives_up_at:
-            raise DidNotHappen("it was not sent in time: a later attempt may already be asking for it")
+    effect_id: int = 0
 
 
 _KNOWN = """
@@ -235,7 +231,14 @@ _TWICE = """
 SELECT count(*) AS times FROM tasks_effect WHERE task_id = %s AND key = %s AND "end" = 'happened'
 """
 
+_AS_IT_STANDS = """SELECT task_id, key, "end", known_by, result FROM tasks_effect WHERE id = %s"""
+
 _STILL_OPEN = """UPDATE tasks_effect SET error = %s WHERE id = %s AND "end" = ''"""
+
+
+def _text(text: str) -> str:
+    """An error as it is kept: without credentials, with characters that a database takes."""
+    return redact(storable_text(text))
 
 
 def _steadily(ask: Callable[[], T], *, wait: Callable[[float], None], seconds: float | None = None) -> T:
@@ -248,7 +251,8 @@ def _steadily(ask: Callable[[], T], *, wait: Callable[[float], None], seconds: f
     while True:
         try:
             return ask()
-        except (OperationalError, InterfaceError) as error:
+        except (OperationalError, InterfaceError, InternalError) as error:
+            # Internal: it was read-only, or ended the transaction of a process that had been silent.
             if seconds is not None and time.monotonic() - begun > seconds:
                 raise
             log.warning("ledger.without_database", error=str(error))
@@ -282,13 +286,28 @@ def _end(
         rows = sql.query(_END, [end, known_by, text, error, effect_id, lease_id, end])
         if rows:
             _follow(rows[0], lease_id, doubled=may_double and end is Effect.End.HAPPENED)
+        elif known_by == BY_ANSWER:
+            _came_too_late(effect_id, lease_id, end, result=result, error=error)
+
+
+def _came_too_late(effect_id: int, lease_id: uuid.UUID, end: Effect.End, *, result: Any, error: str) -> None:
+    """The call's own answer does not change what was told before it; where it says something else, it is on record."""
+    rows = sql.query(_AS_IT_STANDS, [effect_id])
+    if not rows or rows[0].known_by == BY_ANSWER or (rows[0].end == end and rows[0].result == result):
+        return
+    row = rows[0]
+    detail = {"effect": row.key, "stands": row.end, "known_by": row.known_by, "answered": str(end)}
+    if error:
+        detail["error"] = error
+    log.error("effect.contradicted", task_id=row.task_id, **detail)
+    Event.objects.create(task_id=row.task_id, lease_id=lease_id, name="effect.contradicted", detail=detail)
 
 
 def _follow(row: Any, lease_id: uuid.UUID, *, doubled: bool) -> None:
     if doubled and sql.query(_TWICE, [row.task_id, row.key])[0].times > 1:
         # Never silent: a person must look at what happened twice.
-        log.error("effect.doubled", task_id=row.task_id, key=row.key)
-        Event.objects.create(task_id=row.task_id, lease_id=lease_id, name="effect.doubled", detail={"effect": row.key})
+        log.error(EFFECT_DOUBLED, task_id=row.task_id, key=row.key)
+        Event.objects.create(task_id=row.task_id, lease_id=lease_id, name=EFFECT_DOUBLED, detail={"effect": row.key})
     offer_when_answered(row.task_id)
 
 

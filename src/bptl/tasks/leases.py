@@ -85,7 +85,8 @@ _HELD_STATUSES = ", ".join(f"'{status}'" for status in _RETURN.statuses)
 
 _END = f"""
 WITH seen AS (
-    SELECT t.id, l.id AS lease FROM tasks_lease l JOIN tasks_task t ON t.id = l.task_id
+    SELECT t.id, l.id AS lease, greatest(now(), l.locked_until, l.recorded_at + l.lock_ms * interval '1 ms') AS expiry
+    FROM tasks_lease l JOIN tasks_task t ON t.id = l.task_id
     WHERE l.id = ANY(%s::uuid[]) AND l.ended_at IS NULL AND t.lease_id = l.id
     ORDER BY t.id FOR UPDATE OF t
 ), moved AS (
@@ -94,6 +95,9 @@ WITH seen AS (
             CASE WHEN %s THEN '{Status.LOST}' ELSE '{_RETURN.target}' END ELSE t.status END,
         crashes = t.crashes + CASE WHEN %s AND t.status = '{Status.RUNNING}' THEN 1 ELSE 0 END,
         lease_id = NULL, reporter_id = NULL, next_report_at = NULL, changed_at = now(),
+        retry_at = CASE %s::text WHEN '{LeaseEnd.EXPIRED}' THEN seen.expiry + interval '1 second'
+            WHEN '{LeaseEnd.GIVEN_BACK}' THEN now() + interval '0.5 second'
+            WHEN '{LeaseEnd.PROCESS_DEAD}' THEN now() + interval '0.5 second' END,
         look_at = CASE WHEN %s AND t.status IN ({_HELD_STATUSES}) THEN NULL ELSE now() + %s END
     FROM seen WHERE t.id = seen.id AND t.lease_id = seen.lease
     RETURNING t.id, seen.lease
@@ -104,6 +108,9 @@ INSERT INTO tasks_event (task_id, lease_id, name, actor, detail)
 SELECT id, lease, 'lease.ended', '', jsonb_build_object('as', %s::text, 'reason', %s::text) FROM moved
 RETURNING task_id
 """
+
+# retry_at: what is given back is free as soon as the engine has heard it, which comes right after this. An expired lock
+# ends at the engine at most as late as it was recorded, or extended, plus its length and the time of that answer.
 
 LOOK_SOON = timedelta(seconds=5)
 
@@ -118,10 +125,18 @@ def end(lease_ids: Sequence[uuid.UUID], *, how: LeaseEnd, reason: str) -> int:
         return 0
     ids = [str(lease_id) for lease_id in lease_ids]
     lost = how is LeaseEnd.LOST
-    rows = sql.query(_END, [ids, lost, how is LeaseEnd.PROCESS_DEAD, lost, LOOK_SOON, how, how, reason])
+    rows = sql.query(_END, [ids, lost, how is LeaseEnd.PROCESS_DEAD, how, lost, LOOK_SOON, how, how, reason])
     if rows:
         log.warning("leases.ended", ended_as=how, reason=reason, tasks=[row.task_id for row in rows])
     return len(rows)
+
+
+_OFFERED = "UPDATE tasks_task SET retry_at = now() WHERE id = %s AND lease_id IS NULL"
+
+
+def offered(task_id: int) -> None:
+    """The engine offers the task from now on, and a parked poll does not see it: a polling line fetches once more."""
+    sql.query(_OFFERED, [task_id])
 
 
 def give_back(external_id: str, *, worker_id: str, engine: Engine) -> bool:

@@ -192,6 +192,9 @@ class Task(models.Model):
         _("assumed"), default=False, help_text=_("Delivered as far as we know: the engine no longer knew the task.")
     )
     look_at = models.DateTimeField(_("ask the engine at"), null=True)
+    retry_at = models.DateTimeField(
+        _("offered again at"), null=True, help_text=_("From then on the engine offers it; a parked poll sleeps on.")
+    )
     offer_due = models.BooleanField(
         _("to be offered again"), default=False, help_text=_("Settled: the engine still has to get its retries back.")
     )
@@ -222,6 +225,9 @@ class Task(models.Model):
             models.Index(F("priority").desc(), F("id"), name="task_queue", condition=Q(status="queued")),
             models.Index(name="task_running", fields=["id"], condition=Q(status="running")),
             models.Index(name="task_to_report", fields=["next_report_at"], condition=Q(status="performed")),
+            models.Index(
+                name="task_to_fetch_again", fields=["engine", "topic", "retry_at"], condition=~Q(retry_at=None)
+            ),
             models.Index(name="task_to_look_at", fields=["look_at"], condition=~Q(look_at=None)),
             models.Index(name="task_by_status", fields=["status", "outcome", "-id"]),
             # Nearly all tasks complete: the few others must be found among them without a status too.
@@ -327,6 +333,10 @@ class Effect(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+EFFECT_DOUBLED = "effect.doubled"
+"""Name of the event of an effect that happened more than once; its detail names the ``effect``."""
 
 
 class Event(models.Model):

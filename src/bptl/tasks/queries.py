@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import Status, outcomes_of
-from bptl.tasks.models import DEAD_AFTER, Event, Fetch, Lease, Process, ProcessKind, Task
+from bptl.tasks.models import DEAD_AFTER, EFFECT_DOUBLED, Effect, Event, Fetch, Lease, Process, ProcessKind, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +114,33 @@ class TaskStory:
     events: Sequence[Event]
     holders: Mapping[uuid.UUID, Process]
     """The processes that held the leases, as far as their rows are still kept."""
+    effects: Sequence[Effect] = ()
+    """Its rows of the ledger, in the order in which they were intended."""
+
+    @property
+    def doubled(self) -> Collection[str]:
+        """The keys of effects that happened more than once, in the order in which that showed."""
+        return list(dict.fromkeys(event.detail["effect"] for event in self.events if event.name == EFFECT_DOUBLED))
+
+    @property
+    def questions(self) -> Sequence[Effect]:
+        """The effects that a person is asked about now: open ones, once the engine holds the task back."""
+        task = self.task
+        if task.status != Status.UNCERTAIN or not (task.parked or task.lease_id is None):
+            return []
+        return [effect for effect in self.effects if not effect.end]
+
+    def attempt_of(self, effect: Effect) -> int | None:
+        """The number of the lease under which an effect was intended."""
+        return next((lease.number for lease in self.leases if lease.id == effect.lease_id), None)
 
 
 def story(task_id: int) -> TaskStory:
-    """One task, its leases and events in order; raises Task.DoesNotExist."""
+    """One task, its leases, events and effects in order; raises Task.DoesNotExist."""
     task = Task.objects.select_related("engine", "mapping").get(id=task_id)
     leases = list(task.leases.order_by("number"))
     holders = Process.objects.in_bulk({lease.holder_id for lease in leases})
-    return TaskStory(task, leases, list(task.events.order_by("id")), holders)
+    return TaskStory(task, leases, list(task.events.order_by("id")), holders, list(task.effects.order_by("id")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from bptl.engines.base import EngineError, EngineUnavailable, NotAuthenticated, 
 from bptl.tasks import queries
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Task
+from bptl.web.ledger import entries
 from bptl.web.trouble import trouble
 from bptl.web.values import shown
 from bptl.web.walk import steps
@@ -50,6 +51,7 @@ def task_page(request: HttpRequest, task_id: int) -> HttpResponse:
         "steps": steps(story),
         "leases": [(lease, story.holders.get(lease.holder_id)) for lease in reversed(story.leases)],
         "events": story.events,
+        "effects": entries(story),
         "variables_in": shown(task.variables),
         "variables_out": shown(result.get("variables") or {}),
         "has_result": bool(task.outcome) and task.outcome != Outcome.FAILED,

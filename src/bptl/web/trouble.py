@@ -34,17 +34,7 @@ def trouble(story: TaskStory) -> Trouble | None:
     """What a person should know first; None when all is well."""
     task = story.task
     if task.status == Status.UNCERTAIN:
-        return Trouble(
-            _("Nobody knows whether its effect happened"),
-            todo=[_("Look in the service that the unit called whether the effect is there, then decide.")],
-            cause=task.report_error,
-            commands=[
-                f"bptl tasks show {task.pk}",
-                "bptl tasks settle … --happened | --did-not-happen --reason …",
-                _command("complete", task),
-                _command("give-up", task),
-            ],
-        )
+        return _uncertain(story)
     if task.parked:
         return Trouble(
             _("The work is done, but the engine refuses the result"),
@@ -54,6 +44,12 @@ def trouble(story: TaskStory) -> Trouble | None:
                 _("Then let the stored result be delivered again; the work is not repeated."),
             ],
             commands=[_command("deliver-again", task)],
+        )
+    if story.doubled:
+        return Trouble(
+            _("An effect happened twice"),
+            cause=", ".join(story.doubled),
+            todo=[_("Look in the service that the unit called, and set right there what is there twice.")],
         )
     if task.report_error and task.status == Status.PERFORMED:
         return Trouble(
@@ -67,6 +63,22 @@ def trouble(story: TaskStory) -> Trouble | None:
     if task.outcome == Outcome.THROWN:
         return _thrown(task)
     return _at_rest(story)
+
+
+def _uncertain(story: TaskStory) -> Trouble:
+    task = story.task
+    todo = [_("Look in the service that the unit called whether the effect is there, then decide.")]
+    commands = [
+        f"bptl tasks settle {effect.pk} {answer} --reason …"
+        for effect in story.questions
+        for answer in ("--happened --result JSON", "--did-not-happen")
+    ]
+    commands.append(_command("complete", task))
+    if task.parked or task.lease_id is None:
+        commands.append(_command("give-up", task))
+    else:
+        todo.append(_("It can be settled as soon as the engine knows that it is held back: a moment."))
+    return Trouble(_("Nobody knows whether its effect happened"), cause=task.report_error, todo=todo, commands=commands)
 
 
 def _failed(task: Task) -> Trouble:

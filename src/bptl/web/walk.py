@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from bptl.tasks.models import Event, Lease
 from bptl.tasks.queries import TaskStory
 from bptl.web.durations import duration
-from bptl.web.words import LEASE_ENDS, OUTCOMES
+from bptl.web.words import EVENTS, LEASE_ENDS, OUTCOMES, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +78,5 @@ def _error(lease: Lease) -> list[str]:
 def _of_event(event: Event) -> Step:
     notes = [_("by %(name)s") % {"name": event.actor}] if event.actor else []
     notes += [f"{name}: {value}" for name, value in event.detail.items()]
-    return Step(event.at, event.name, "active" if event.actor else "warning", notes)
+    word = EVENTS.get(event.name) or Word(event.name, "active" if event.actor else "warning")
+    return Step(event.at, word.label, word.tone, notes)

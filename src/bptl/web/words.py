@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
-from bptl.tasks.models import ProcessKind
+from bptl.tasks.models import EFFECT_DOUBLED, Effect, ProcessKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +50,23 @@ LEASE_ENDS: Mapping[str, Word] = {
     LeaseEnd.SUPERSEDED: Word(_("replaced by a newer lease"), "neutral"),
     LeaseEnd.LOST: Word(_("the engine no longer knows the task"), "warning"),
 }
+
+EFFECT_ENDS: Mapping[str, Word] = {
+    "": Word(_("open"), "warning", _("Nobody knows yet whether it happened.")),
+    Effect.End.HAPPENED: Word(_("happened"), "success", _("It is not done again.")),
+    Effect.End.DID_NOT_HAPPEN: Word(_("did not happen"), "neutral", _("The next attempt does it.")),
+}
+
+DOUBLED = Word(_("happened twice"), "danger", _("The service holds it more than once: look there."))
+
+EVENTS: Mapping[str, Word] = {
+    "task.uncertain": Word(_("nobody knows whether its effect happened"), "danger"),
+    "effect.settled": Word(_("a person said what became of an effect"), "active"),
+    "task.settled": Word(_("all effects are settled: it is offered again"), "active"),
+    "task.given_up": Word(_("given up by a person: it stays an incident"), "active"),
+    EFFECT_DOUBLED: Word(_("an effect happened twice"), "danger"),
+    "effect.contradicted": Word(_("a late answer says something else about an effect"), "warning"),
+}
+"""Events that have words of their own; the others are shown by their name."""
 
 PROCESS_KINDS: Mapping[str, str | Promise] = {kind.value: kind.label for kind in ProcessKind}

@@ -167,17 +167,19 @@ class Processes(Protocol):
     ) -> str:
         """Start an instance of ``key`` (the latest version unless ``version`` is given); answers its id.
 
-        The latest version needs CREATE on process instance and CREATE_INSTANCE on process definition, a fixed one
-        also READ on process definition.
+        It needs CREATE on process instance, and CREATE_INSTANCE and READ on process definition: an engine hides from
+        us what we may not read, and then it is ProcessNotFound. The instance carries the variable ``bptlStartedBy``: a
+        start without an answer is looked for by it among the running instances and, with READ_HISTORY, among those
+        that have ended. Where the engine cannot tell, Uncertain is raised.
         """
 
     def correlate(
         self, message: str, *, process_instance_id: str | None = None, variables: Mapping[str, Any] | None = None
     ) -> None:
-        """Deliver a message to the one execution waiting for it."""
+        """Deliver a message to the one execution waiting for it. Without an answer it is uncertain: nobody can tell."""
 
     def signal(self, name: str, *, variables: Mapping[str, Any] | None = None) -> None:
-        """Broadcast a signal."""
+        """Broadcast a signal. Without an answer it is uncertain: nobody can tell."""
 
     def variables(
         self, process_instance_id: str | None = None, names: Sequence[str] | None = None
@@ -203,7 +205,11 @@ class Sending(Protocol):
         """For services that recognise a repeated request."""
 
     def check(self) -> None:
-        """Call this immediately before sending: raises, as *did not happen*, when it is too late or the lease ended."""
+        """Call this immediately before sending: raises, as *did not happen*, when it is too late or the lease ended.
+
+        An effect is one request. What is read before it belongs before ``once``: LeaseEnded from anything but this
+        leaves the effect open, and so does this once an earlier check has let something be sent.
+        """
 
 
 Effect = Callable[[Sending], Any]

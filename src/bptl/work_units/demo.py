@@ -1,7 +1,7 @@
 """Units around a building permit (omgevingsvergunning) that need no outside service: for trying BPTL out.
 
-Together they show everything that can happen to a task: done at once, slow, failing for a while, refused by a rule of
-the business, doing nothing.
+Together they show everything that can happen to a task: done at once, slow, failing for a while, an effect that is
+recorded and not repeated, refused by a rule of the business, doing nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bptl.work_units.contract import BusinessError, Inputs, NeverAgain, Outputs, TryAgain, Work, work_unit
+from bptl.work_units.contract import BusinessError, Inputs, NeverAgain, Outputs, Sending, TryAgain, Work, work_unit
 
 LOWEST_LEGES = 75.0
 LEGES_RATE = 0.025
@@ -109,6 +109,44 @@ def flaky(work: Work, inputs: Failures) -> Succeeded:
     if inputs.kind == "never_again":
         raise NeverAgain(text)
     raise RuntimeError(text)
+
+
+class Bekendmaking(Inputs):
+    """What happens around the publication of a decision."""
+
+    failures: int = Field(0, ge=0, description="How many attempts fail after the decision was published.")
+    gazette: Literal["answers", "silent"] = Field(
+        "answers", description="silent: the gazette's answer is lost, so nobody knows whether it published."
+    )
+
+
+class Bekendgemaakt(Outputs):
+    """Where it was published."""
+
+    publicatie: str = Field(description="Number of the publication.")
+    pogingen: int = Field(description="Number of attempts, the one that succeeded included.")
+
+
+@work_unit("demo.publish_besluit", retry_plan="PT2S,PT5S,PT10S")
+def publish_besluit(work: Work, inputs: Bekendmaking) -> Bekendgemaakt:
+    """Publish a decision (besluit) in a gazette that exists in this unit only: once, however often it is tried.
+
+    The gazette draws a number, and the ledger of effects keeps it: attempts that follow a failure answer the same
+    number, and the task's page shows the effect. With a silent gazette the task becomes uncertain; settle it as a
+    person does who looked in the gazette: ``--happened --result '"gmb-12345"'``, or ``--did-not-happen``.
+    """
+
+    def publish(sending: Sending) -> str:
+        sending.check()
+        if inputs.gazette == "silent":
+            raise TimeoutError("the gazette did not answer")
+        return f"gmb-{random.randint(10_000, 99_999)}"  # noqa: S311 - nothing secret
+
+    number: str = work.once("publish", publish)
+    attempt = work.task.attempt
+    if attempt <= inputs.failures:
+        raise TryAgain(f"attempt {attempt} fails, as asked: {inputs.failures} failures; publication {number} stays")
+    return Bekendgemaakt(publicatie=number, pogingen=attempt)
 
 
 class Bouwplan(Inputs):

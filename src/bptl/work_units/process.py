@@ -34,14 +34,16 @@ class Called(Outputs):
     rights=(
         "CREATE on process instance",
         "CREATE_INSTANCE on process definition",
-        "READ on process definition (only for a fixed version)",
+        "READ on process definition",
+        "READ_HISTORY on process definition (only to find a start whose answer was lost, when it has ended already)",
     ),
 )
 def call_activity(work: Work, inputs: Subprocess) -> Called:
     """Start a process with variables of this one, and go on without waiting for its end.
 
     A variable that the mapping names and this process lacks is skipped; the log says so. The started process has no
-    business key and no link to this one: hand over what it needs to find its way back.
+    business key and no link to this one but its variable bptlStartedBy, by which a start without an answer is found:
+    hand over what it needs to find its way back.
     """
     key = inputs.subprocessDefinition
     fixed = inputs.subprocessDefinitionVersion
@@ -60,7 +62,8 @@ def call_activity(work: Work, inputs: Subprocess) -> Called:
         wanted = f"version {version}" if version else "any version"
         raise NeverAgain(
             f"cannot start a subprocess: the engine has no process definition {key!r} in {wanted} "
-            "that is visible to BPTL; deploy it or correct subprocessDefinition in the model"
+            "that is visible to BPTL; deploy it, correct subprocessDefinition in the model, or grant BPTL's user "
+            "READ and CREATE_INSTANCE on Process Definition and CREATE on Process Instance"
         ) from error
     work.log.info("process.started", subprocess=key, version=fixed, started_instance=started)
     return Called(processInstanceId=started)

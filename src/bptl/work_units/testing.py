@@ -32,18 +32,17 @@ from structlog.testing import LogCapture
 
 from bptl.lib.json import plain
 from bptl.work_units.contract import (
-    DidNotHappen,
     Effect,
     LeaseEnded,
     ProcessNotFound,
     Reconcile,
-    Refused,
     TaskFacts,
     Uncertain,
     WorkUnit,
     changed,
     unit_of,
 )
+from bptl.work_units.sending import CheckedSending
 
 OWN_INSTANCE = "own-process-instance"
 
@@ -156,19 +155,6 @@ class FakeProcesses:
             raise LeaseEnded("the work was cancelled")
 
 
-@dataclass(frozen=True, slots=True)
-class FakeSending:
-    """What an effect under test is given."""
-
-    idempotency_key: str
-    work: FakeWork
-
-    def check(self) -> None:
-        """Raise LeaseEnded once the work is cancelled."""
-        if self.work.cancelled:
-            raise LeaseEnded("the work was cancelled")
-
-
 class FakeWork:
     """The ``work`` of a unit under test. ``sleep`` does not wait: it moves ``slept`` (seconds) on.
 
@@ -224,8 +210,7 @@ class FakeWork:
         settles_after: timedelta = timedelta(seconds=2),
     ) -> Any:
         """Do the effect unless ``effects`` has its result; ``open_effects`` are those an earlier attempt left open."""
-        if self._cancelled:
-            raise LeaseEnded("the work was cancelled")
+        self._may_send()
         given = plain(dict(arguments or {}))
         if (then := self._arguments.get(key, given)) != given:
             raise changed(key, then, given)
@@ -237,12 +222,13 @@ class FakeWork:
             if (answer := reconcile()) is not None:
                 self.effects[key] = answer.result
                 return answer.result
+        sending = CheckedSending(f"{self.task.external_id}:{key}", self._may_send)
         try:
-            result = effect(FakeSending(f"{self.task.external_id}:{key}", self))
-        except (DidNotHappen, Refused, ProcessNotFound, LeaseEnded):
-            self.open_effects.discard(key)
-            raise
+            result = effect(sending)
         except Exception as error:
+            if sending.certainly_not(error):
+                self.open_effects.discard(key)
+                raise
             self._arguments[key] = given
             self.open_effects.add(key)
             if reconcile is None and not idempotent:
@@ -252,13 +238,16 @@ class FakeWork:
         self.effects[key] = plain(result)
         return self.effects[key]
 
+    def _may_send(self) -> None:
+        if self._cancelled:
+            raise LeaseEnded("the work was cancelled")
+
     def sleep(self, seconds: float) -> None:
         """Count ``seconds`` as slept, or raise LeaseEnded when the work is or becomes cancelled meanwhile."""
         if not self._cancelled and self._cancel_after is not None and self.slept + seconds >= self._cancel_after:
             self.slept = max(self.slept, self._cancel_after)
             self.cancel()
-        if self._cancelled:
-            raise LeaseEnded("the work was cancelled")
+        self._may_send()
         self.slept += seconds
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import DatabaseError, close_old_connections
@@ -14,7 +15,8 @@ from bptl.engines import base
 from bptl.engines.base import EngineError, EngineUnavailable, ExternalTask, FetchRequest, NotAuthenticated, TopicRequest
 from bptl.lib.log import get_logger
 from bptl.tasks import leases
-from bptl.tasks.intake.fetches import Announced, abandon, announce, never_sent
+from bptl.tasks.intake.due import due, forget
+from bptl.tasks.intake.fetches import FETCH_LIMIT, Announced, abandon, announce, never_sent
 from bptl.tasks.intake.record import record
 from bptl.workers.clients import Clients
 from bptl.workers.loops import Loop, backoff
@@ -26,6 +28,21 @@ WRONG_LOGIN = 15.0
 
 NO_ROOM = 0.1
 """Seconds until the next look for free places."""
+
+
+DUE_LOOK = timedelta(seconds=1)
+"""How often a line looks for tasks that fall due, and how far ahead."""
+
+DUE_PAUSE = 0.1
+"""Seconds between two fetches of what is due, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What became of a poll: seconds to wait before the next; ``all_came``: the engine had no more to offer."""
+
+    pause: float
+    all_came: bool = False
 
 
 class PollingLine:
@@ -50,6 +67,7 @@ class PollingLine:
         self._failures = 0
         self._mappings = {mapping.topic: mapping for mapping in group.mappings}
         self._loop = Loop(f"poll {self._engine.name}", self._step)
+        self._due_loop = Loop(f"due at {self._engine.name}", self._fetch_due)
 
     @property
     def _engine(self) -> Engine:
@@ -58,19 +76,44 @@ class PollingLine:
     def start(self) -> None:
         """Begin to poll."""
         self._loop.start()
+        self._due_loop.start()
 
     def stop(self, *, timeout: float = 0.0) -> bool:
-        """Stop after the poll under way; True when it has stopped."""
-        return self._loop.stop(timeout=timeout)
+        """Stop after the polls under way; True when they have stopped."""
+        deadline = time.monotonic() + timeout
+        # Both are told before either is waited for.
+        self._due_loop.stop(timeout=0.0)
+        stopped = self._loop.stop(timeout=timeout)
+        return self._due_loop.stop(timeout=max(0.0, deadline - time.monotonic())) and stopped
 
     def _step(self) -> float:
-        topics = [topic for mapping in self.group.mappings if (topic := self._topic(mapping)) is not None]
+        return self._poll(self._requests(), self._longest_wait).pause
+
+    def _fetch_due(self) -> float:
+        """One more poll, without waiting, when a task falls due for which no engine wakes a parked poll.
+
+        It never spins: what a poll with room to spare does not bring is forgotten, and each step waits a little.
+        """
+        requests = self._requests()
+        topics = [topic.topic for topic in requests]
+        found = due(self._engine.pk, topics, within=DUE_LOOK)
+        if found.as_of is None:
+            return max(DUE_PAUSE, min(DUE_LOOK.total_seconds(), found.next_in or DUE_LOOK.total_seconds()))
+        polled = self._poll(requests, timedelta(), most=found.tasks)
+        if polled.all_came:
+            forget(self._engine.pk, topics, until=found.as_of)
+        return max(DUE_PAUSE, polled.pause)
+
+    def _requests(self) -> list[TopicRequest]:
+        return [topic for mapping in self.group.mappings if (topic := self._topic(mapping)) is not None]
+
+    def _poll(self, topics: Sequence[TopicRequest], longest_wait: timedelta, *, most: int = FETCH_LIMIT) -> Polled:
         if not topics:
-            return 1.0
+            return Polled(pause=1.0)
         engine = self._clients(self._engine.pk)
         shortest = min(topic.lock_duration for topic in topics)
         # A lock is reckoned from before its request: a poll that may wait longer than a third would eat it up.
-        wait = min(self._longest_wait, shortest / 3)
+        wait = min(longest_wait, shortest / 3)
         announced = announce(
             self._engine.pk,
             ordinal=self._ordinal,
@@ -79,9 +122,10 @@ class PollingLine:
             wait=wait,
             shortest_lock=shortest,
             shares=self.shares,
+            most=most,
         )
         if announced is None:
-            return NO_ROOM
+            return Polled(pause=NO_ROOM)
         request = FetchRequest(
             worker_id=announced.worker_id,
             max_tasks=announced.max_tasks,
@@ -96,7 +140,7 @@ class PollingLine:
         work_unit = unit(mapping)
         return topic_request(mapping, work_unit) if work_unit is not None else None
 
-    def _fetch(self, announced: Announced, request: FetchRequest, engine: base.Engine, shortest: timedelta) -> float:
+    def _fetch(self, announced: Announced, request: FetchRequest, engine: base.Engine, shortest: timedelta) -> Polled:
         asked = time.monotonic()
         try:
             tasks = engine.fetch(request)
@@ -107,10 +151,10 @@ class PollingLine:
                 _insist(lambda: abandon(announced), until=asked + shortest.total_seconds())
             else:
                 never_sent(announced)
-            return self._failed(error, error.retry_after)
+            return Polled(self._failed(error, error.retry_after))
         except EngineError as error:
             never_sent(announced)
-            return self._failed(error, None)
+            return Polled(self._failed(error, None))
         except Exception:
             # A fault of ours: whatever was locked for this worker id must be found and freed.
             _insist(lambda: abandon(announced), until=asked + shortest.total_seconds())
@@ -119,7 +163,7 @@ class PollingLine:
             log.info("engine.poll_recovered", engine=self._engine.name, failures=self._failures)
             self._failures = 0
         self._record(announced, tasks, engine, until=asked + shortest.total_seconds() / 2)
-        return 0.0
+        return Polled(pause=0.0, all_came=len(tasks) < announced.max_tasks)
 
     def _record(
         self, announced: Announced, tasks: Sequence[ExternalTask], engine: base.Engine, *, until: float

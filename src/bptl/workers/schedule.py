@@ -21,7 +21,9 @@ from bptl.workers.app import LONG_POLLING, WORK, app
 log = get_logger(__name__)
 
 POLL_EVERY = 5.0
-SWEEP_EVERY = 5.0
+SWEEP_EVERY = 2.0
+"""Seconds. An only worker that was killed must live for 15 s again before its sweep may judge the dead one: what comes
+on top of that is this interval."""
 
 # Messages expire with their interval: what nobody took is worth nothing when the next one comes.
 app.conf.beat_schedule = {

@@ -180,6 +180,26 @@ def test_rights_beyond_fetching_are_named_with_their_mapping(engine: Engine) -> 
     (line,) = [line for line in text.splitlines() if "beyond fetching" in line]
     assert line.startswith("doubt")
     assert "process.call_activity" in line
+    assert "CREATE_INSTANCE on process definition" in line
+
+
+@pytest.mark.usefixtures("broker", "fleet")
+def test_rights_beyond_fetching_that_are_there_need_no_look(engine: Engine, guarded: GuardedEngine) -> None:
+    Mapping.objects.create(engine=engine, topic="call", unit="process.call_activity")
+    guarded.rights |= {("CREATE", "8"), ("CREATE_INSTANCE", "6"), ("READ", "6"), ("READ_HISTORY", "6")}
+    lines = all_findings().splitlines()
+    (line,) = [line for line in lines if "beyond fetching" in line]
+    assert line.startswith("ok")
+    assert any("reading models is on" in line for line in lines)
+
+
+@pytest.mark.usefixtures("broker", "fleet", "engine")
+def test_what_is_off_for_want_of_a_right_is_said_with_its_name_and_is_no_fault() -> None:
+    off = [line for line in all_findings().splitlines() if " is off: " in line]
+    assert [line.startswith("ok") for line in off] == [True, True, True, True]
+    assert "our user lacks READ on Process Definition; tasks have no diagram" in off[0]
+    assert "CREATE on Process Instance, CREATE_INSTANCE on Process Definition" in off[1]
+    assert "CREATE on Deployment" in off[3]
 
 
 @pytest.mark.usefixtures("broker", "fleet")

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from bptl.cli.main import bptl
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Event
+from bptl.work_units.contract import Sending
 from tests.integration.ledger import KEY, Service, first_run, next_run, note_doubt, parked, row
 from tests.integration.scene import Scene, fresh
 
@@ -43,6 +44,21 @@ def test_the_page_of_a_task_lists_its_effects_with_their_numbers(scene: Scene) -
         (KEY, "happened", "answer"),
         ("notify", "", ""),
     ]
+
+
+def test_an_effect_that_happened_twice_is_told_first(scene: Scene) -> None:
+    run = first_run(scene)
+
+    def slow(sending: Sending) -> str:
+        next_run(scene, run).once(Service().create, reconcile=lambda: None)
+        return "late"
+
+    run.once(slow, reconcile=lambda: None)
+
+    page = shown(run.claim.task_id)
+
+    assert page.index(f"happened twice: effect '{KEY}'") < page.index("walk:")
+    assert json.loads(shown(run.claim.task_id, "--json"))["doubled"] == [KEY]
 
 
 def test_a_task_without_effects_says_nothing_of_them(scene: Scene) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection
+from pytest_django import Settings
 
 from bptl.connections.models import Engine, Mapping
 
@@ -27,6 +29,18 @@ def test_a_password_is_never_in_clear_in_the_table(engine: Engine) -> None:
     assert "worker" in stored
     assert "zeer-geheim" not in stored
     assert Engine.objects.get().secret == "zeer-geheim"
+
+
+def test_the_longest_run_is_the_mapping_s_else_celery_s_soft_time_limit_else_ten_minutes(
+    engine: Engine, settings: Settings
+) -> None:
+    settings.CELERY_TASK_SOFT_TIME_LIMIT = None
+    mapping = Mapping(engine=engine, topic="topic", unit="demo.quick")
+    assert mapping.longest_run == timedelta(minutes=10)
+    settings.CELERY_TASK_SOFT_TIME_LIMIT = 90
+    assert mapping.longest_run == timedelta(seconds=90)
+    mapping.longest_run_seconds = 30
+    assert mapping.longest_run == timedelta(seconds=30)
 
 
 def test_a_login_with_password_needs_a_name_even_past_the_forms(engine: Engine) -> None:

@@ -14,11 +14,12 @@ from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.outbox import LATER_WAITS, REFUSAL_WAITS
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
 from bptl.tasks.execution.claim import Claim
+from bptl.tasks.execution.outcomes import Ending
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.models import Event, Process, Task
 from bptl.tasks.upkeep.sweep import sweep
 from tests.doubles.engine import FakeEngine
-from tests.integration.scene import Scene, completed, due_now, events, fresh, lease_of
+from tests.integration.scene import RESULTS, Scene, completed, due_now, events, fresh, lease_of
 from tests.integration.tasks.reports import first_report
 
 
@@ -108,6 +109,38 @@ def test_a_completion_whose_answer_was_cut_off_is_assumed_to_be_delivered(
     assert deliver(scene, worker, again).answer is Answer.ASSUMED
     task = fresh(claimed)
     assert (task.status, task.assumed, lease_of(task).ended_as) == (Status.DELIVERED, True, LeaseEnd.DELIVERED)
+
+
+def reported(scene: Scene, worker: uuid.UUID, outcome: Outcome) -> tuple[Claim, Report]:
+    """A task with an outcome other than a completion, whose first report is under way."""
+    ending = Ending(outcome, RESULTS[outcome] or {})
+    claimed = scene.performed(worker, ending)
+    return claimed, first_report(claimed, fresh(claimed))
+
+
+def test_a_failure_whose_answer_was_cut_off_is_told_again_and_counted_once(
+    scene: Scene, there: FakeEngine, worker: uuid.UUID
+) -> None:
+    claimed, report = reported(scene, worker, Outcome.FAILED)
+    there.cut("failure", executed=True)
+    assert deliver(scene, worker, report).answer is Answer.LATER
+    (again,) = due(worker, claimed)
+    assert deliver(scene, worker, again).answer is Answer.TAKEN
+    assert [failure.retries for failure in there.failures] == [2, 2]
+    assert (fresh(claimed).status, there.tasks[claimed.external_id].retries) == (Status.DELIVERED, 2)
+
+
+def test_a_bpmn_error_whose_answer_was_cut_off_is_assumed_to_be_thrown(
+    scene: Scene, there: FakeEngine, worker: uuid.UUID
+) -> None:
+    claimed, report = reported(scene, worker, Outcome.THROWN)
+    there.cut("bpmnError", executed=True)
+    assert deliver(scene, worker, report).answer is Answer.LATER
+    (again,) = due(worker, claimed)
+    assert deliver(scene, worker, again).answer is Answer.ASSUMED
+    task = fresh(claimed)
+    assert (task.status, task.outcome, task.assumed) == (Status.DELIVERED, Outcome.THROWN, True)
+    assert list(there.thrown) == [claimed.external_id]
 
 
 def test_a_completion_that_never_arrived_is_sent_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,13 +10,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
 from bptl.lib.http import NeverSent
 from bptl.tasks.lifecycle import Status
-from bptl.tasks.models import Effect
+from bptl.tasks.models import Effect, Event
 from bptl.work_units.contract import (
     DidNotHappen,
     EffectChanged,
@@ -30,6 +31,7 @@ from bptl.work_units.contract import (
 )
 from tests.integration.ledger import (
     KEY,
+    Run,
     Service,
     end_lease,
     ends,
@@ -203,7 +205,6 @@ CERTAIN = [
     DidNotHappen("the engine rolled it back"),
     Refused("400: bronorganisatie is no RSIN"),
     ProcessNotFound(key="herinneren"),
-    LeaseEnded("the lock was lost"),
     NeverSent("POST", "https://zaken", ConnectionRefusedError("refused")),
 ]
 
@@ -242,6 +243,66 @@ def test_a_refusal_whose_text_no_database_takes_is_a_refusal_all_the_same(scene:
     with pytest.raises(Refused):
         run.once(raising(Refused("400: \x00 and \ud800")))
     assert ends(run) == [DID_NOT]
+
+
+# cancelled in the middle
+
+
+def test_work_that_is_cancelled_after_it_has_sent_is_not_taken_for_never_done(scene: Scene, service: Service) -> None:
+    run = first_run(scene)
+
+    def cancelled_meanwhile(sending: Sending) -> Any:
+        service.create(sending)
+        run.cancellation.cancel("the lock was lost")
+        run.cancellation.check()
+
+    with pytest.raises(Uncertain, match="the lock was lost"):
+        run.once(cancelled_meanwhile)
+    assert ends(run) == [""]
+    with pytest.raises(Uncertain):
+        next_run(scene, run).once(service.create)
+    assert len(service.created) == 1
+
+
+def test_a_service_is_asked_what_it_did_for_work_that_was_cancelled(scene: Scene, service: Service) -> None:
+    run = first_run(scene)
+
+    def cancelled_meanwhile(sending: Sending) -> Any:
+        service.create(sending)
+        raise LeaseEnded("the lock was lost")
+
+    with pytest.raises(LeaseEnded):
+        run.once(cancelled_meanwhile, reconcile=service.find)
+    assert next_run(scene, run).once(service.create, reconcile=service.find) == {"url": "https://zaken/1"}
+    assert len(service.created) == 1
+
+
+def test_a_check_that_refuses_after_another_let_something_be_sent_leaves_the_effect_open(
+    scene: Scene, service: Service
+) -> None:
+    run = first_run(scene)
+
+    def two_requests(sending: Sending) -> Any:
+        service.create(sending)
+        run.cancellation.cancel("the lock was lost")
+        sending.check()
+
+    with pytest.raises(Uncertain):
+        run.once(two_requests)
+    assert (len(service.created), ends(run)) == (1, [""])
+
+
+def test_a_second_request_that_never_left_says_nothing_about_the_first(scene: Scene, service: Service) -> None:
+    run = first_run(scene)
+
+    def two_requests(sending: Sending) -> Any:
+        service.create(sending)
+        sending.check()
+        raise NeverSent("PATCH", "https://zaken", ConnectionRefusedError("refused"))
+
+    with pytest.raises(Uncertain):
+        run.once(two_requests)
+    assert (len(service.created), ends(run)) == (1, [""])
 
 
 # what nobody knows
@@ -397,6 +458,47 @@ def test_a_late_result_that_contradicts_what_the_service_said_is_kept(scene: Sce
     assert ends(run) == [HAPPENED, DID_NOT]
 
 
+def contradictions(run: Run) -> list[dict[str, Any]]:
+    found = Event.objects.filter(task_id=run.claim.task_id, name="effect.contradicted")
+    return [event.detail for event in found]
+
+
+def test_a_refusal_that_comes_after_the_service_said_that_it_happened_is_on_record(scene: Scene) -> None:
+    run = first_run(scene)
+
+    def slow(_: Sending) -> Any:
+        next_run(scene, run).once(silent, reconcile=lambda: Happened("found"))
+        raise Refused("409: it exists already")
+
+    with pytest.raises(Refused):
+        run.once(slow, reconcile=lambda: None)
+    assert (row(run).end, row(run).result) == (HAPPENED, "found")
+    assert contradictions(run) == [
+        {
+            "effect": KEY,
+            "stands": HAPPENED,
+            "known_by": "reconciled",
+            "answered": DID_NOT,
+            "error": "409: it exists already",
+        }
+    ]
+
+
+@pytest.mark.parametrize(("answer", "recorded"), [("found", 0), ("another", 1)])
+def test_a_late_result_is_on_record_when_it_is_another_than_the_one_that_was_told(
+    scene: Scene, answer: str, recorded: int
+) -> None:
+    run = first_run(scene)
+
+    def slow(_: Sending) -> str:
+        next_run(scene, run).once(silent, reconcile=lambda: Happened("found"))
+        return answer
+
+    run.once(slow, reconcile=lambda: None)
+    assert len(contradictions(run)) == recorded
+    assert row(run).result == "found", "what the next lease may have used already"
+
+
 def test_a_repeated_effect_that_the_service_recognises_is_no_doubling(scene: Scene, service: Service) -> None:
     run = first_run(scene)
 
@@ -421,6 +523,20 @@ def test_the_check_refuses_when_the_lease_has_ended(scene: Scene, service: Servi
     assert (service.created, ends(run)) == ([], [DID_NOT])
 
 
+# what errors say
+
+
+@pytest.mark.parametrize("error", [Refused("401 for Bearer abcDEF123456"), TimeoutError("Bearer abcDEF123456 in 30 s")])
+def test_a_credential_in_an_error_is_not_kept(scene: Scene, service: Service, error: Exception) -> None:
+    run = first_run(scene)
+    with pytest.raises((Refused, Uncertain)) as raised:
+        run.once(raising(error))
+    assert "Bearer ***" in row(run).error
+    assert "abcDEF123456" not in row(run).error
+    if isinstance(raised.value, Uncertain):
+        assert "abcDEF123456" not in str(raised.value)
+
+
 # results that no database takes
 
 
@@ -442,6 +558,38 @@ def test_a_result_that_cannot_be_stored_does_not_lose_that_it_happened(committed
     with suppress(TypeError, ValueError, WorkError):
         run.once(lambda _: result)
     assert ends(run) == [HAPPENED]
+
+
+def test_a_database_that_is_read_only_for_a_while_costs_no_attempt_and_forgets_no_effect(
+    committed_scene: Scene, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(value: str) -> None:
+        connection.cursor().execute(f"SET default_transaction_read_only = {value}")
+
+    def create_and_lose_the_right_to_write(sending: Sending) -> Any:
+        answer = service.create(sending)
+        read_only("on")
+        monkeypatch.setattr(time, "sleep", lambda _: read_only("off"))
+        return answer
+
+    run = first_run(committed_scene)
+    run.slept = WaitUntil(lambda: read_only("off"))
+    read_only("on")
+    run.once(create_and_lose_the_right_to_write)
+    assert run.slept == [0.25], "the intent waited"
+    assert ends(run) == [HAPPENED]
+
+
+class WaitUntil(list[float]):
+    """Notes waits; the first one is when ``happens`` happens."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        self._happens = happens
+        super().__init__()
+
+    def append(self, seconds: float) -> None:
+        self._happens()
+        super().append(seconds)
 
 
 def test_a_long_key_is_refused_before_anything_is_sent(committed_scene: Scene, service: Service) -> None:

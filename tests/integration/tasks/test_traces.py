@@ -226,7 +226,6 @@ def test_v05_the_check_refuses_after_the_give_up_time(scene: Scene, service: Ser
     run = first_run(scene)
 
     def slow(sending: Sending) -> Any:
-        sending.check()
         time.sleep(0.06)
         return service.create(sending)
 

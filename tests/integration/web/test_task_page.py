@@ -7,10 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+from django.db.models import F
 from django.test import Client
 
 from bptl.connections.models import Engine
-from bptl.tasks.models import Event, Task
+from bptl.tasks.models import EFFECT_DOUBLED, Effect, Event, Task
 from tests.integration.web.conftest import MakeTask
 
 BPMN = '<?xml version="1.0"?><definitions><!-- "</pre><script>alert(3)</script>" --></definitions>'
@@ -63,6 +64,89 @@ def test_all_that_happened_is_there(reader: Client, make_task: MakeTask) -> None
         assert text in page, text
     assert "typing error" in page
     assert task.leases.get().worker_id in page
+
+
+def intended(task: Task, key: str, **fields: object) -> Effect:
+    """A row of the ledger."""
+    lease = task.leases.get()
+    return Effect.objects.create(
+        task=task, key=key, lease_id=lease.id, gives_up_at=lease.recorded_at, settles_at=lease.recorded_at, **fields
+    )
+
+
+def test_the_effects_of_a_task_are_there_with_what_became_of_them(reader: Client, make_task: MakeTask) -> None:
+    task = make_task()
+    done = intended(
+        task,
+        "create-zaak",
+        end="happened",
+        ended_at=task.changed_at,
+        known_by="answer",
+        arguments={"bronorganisatie": "0012"},
+        result={"url": "https://zaken/17"},
+    )
+    intended(task, "notify", error="TimeoutError: no answer in 30 s")
+    page = page_of(reader, task)
+    section = page[page.index('id="effects-heading"') : page.index('id="in-heading"')]
+    for text in ("create-zaak", f"#{done.pk}", ">happened</span>", "0012", "https://zaken/17", "answer"):
+        assert text in section, text
+    for text in ("notify", ">open</span>", "TimeoutError: no answer in 30 s"):
+        assert text in section, text
+    assert "happened twice" not in page
+
+
+def test_a_task_without_effects_has_no_ledger_on_its_page(reader: Client, make_task: MakeTask) -> None:
+    assert 'id="effects-heading"' not in page_of(reader, make_task())
+
+
+def test_an_effect_that_happened_twice_is_the_first_thing_on_the_page(reader: Client, make_task: MakeTask) -> None:
+    task = make_task()
+    intended(task, "create-zaak", end="happened", ended_at=task.changed_at, known_by="answer")
+    intended(task, "notify", end="happened", ended_at=task.changed_at, known_by="answer")
+    Event.objects.create(task=task, name=EFFECT_DOUBLED, detail={"effect": "create-zaak"})
+    page = page_of(reader, task)
+    assert page.index("An effect happened twice") < page.index('<p class="bptl-cause">create-zaak</p>')
+    assert page.index('<p class="bptl-cause">create-zaak</p>') < page.index("Facts")
+    assert page.count(">happened twice</span>") == 1
+
+
+def test_an_uncertain_task_shows_how_each_of_its_open_effects_is_settled(reader: Client, make_task: MakeTask) -> None:
+    task = make_task("uncertain", "", parked=True, report_error="effect 'notify' may have happened")
+    done = intended(task, "create-zaak", end="happened", ended_at=task.changed_at, known_by="answer")
+    effect = intended(task, "notify")
+    page = page_of(reader, task)
+    assert f"bptl tasks settle {effect.pk} --happened --result JSON --reason" in page
+    assert f"bptl tasks settle {effect.pk} --did-not-happen --reason" in page
+    assert f"bptl tasks give-up {task.pk} --reason" in page
+    assert f"settle {done.pk} " not in page
+
+
+def test_nobody_is_asked_before_the_engine_holds_an_uncertain_task_back(reader: Client, make_task: MakeTask) -> None:
+    task = make_task("uncertain", "")
+    Task.objects.filter(pk=task.pk).update(lease_id=F("last_lease_id"))
+    intended(task, "notify")
+    page = page_of(reader, task)
+    assert "as soon as the engine knows" in page
+    assert "tasks settle" not in page
+    assert "give-up" not in page
+
+
+def test_what_people_decided_about_effects_is_told_in_the_walk(reader: Client, make_task: MakeTask) -> None:
+    task = make_task("returned", "")
+    for name in ("effect.settled", "task.settled", "task.given_up"):
+        Event.objects.create(task=task, name=name, actor="jansen", detail={"reason": "looked"})
+    page = page_of(reader, task)
+    walk = page[page.index('id="walk-heading"') : page.index('id="in-heading"')]
+    for text in ("A person said what became of an effect", "it is offered again", "it stays an incident", "jansen"):
+        assert text in walk, text
+
+
+def test_the_ledger_speaks_dutch(reader: Client, make_task: MakeTask) -> None:
+    task = make_task()
+    intended(task, "create-zaak", end="did_not_happen", ended_at=task.changed_at, known_by="answer")
+    page = reader.get(f"/tasks/{task.pk}/", headers={"accept-language": "nl"}).content.decode()
+    assert ">niet gebeurd</span>" in page
+    assert "Wat ervan werd" in page
 
 
 @pytest.mark.parametrize("status", ["queued", "running", "waiting", "uncertain", "returned", "lost"])

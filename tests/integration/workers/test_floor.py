@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from bptl.tasks import actions
 from bptl.tasks.delivery import outbox
+from bptl.tasks.execution.catchers import Caught
 from bptl.tasks.execution.claim import claim
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.models import Event, Lease, ProcessKind, Task
@@ -122,6 +123,56 @@ def test_retries_count_down_and_end_in_an_incident(scene: Scene, there: FakeEngi
     until(lambda: len(there.failures) == 2)
     assert [failure.retries for failure in there.failures] == [1, 0]
     assert becomes(external, Status.DELIVERED, Outcome.FAILED).attempts == 2
+
+
+def fetched_again(scene: Scene, external: ExternalTask) -> None:
+    """The engine offers the task once more, and a poller takes it."""
+    external.locked_until = scene.there.now() - 1
+    room = scene.process(places=4)
+    assert external.id in scene.fetch(scene.process(ProcessKind.POLL, places=0)).leased
+    scene.bury(room)
+
+
+def test_an_attempt_after_a_failure_repeats_no_effect(scene: Scene, there: FakeEngine, open_floor: OpenFloor) -> None:
+    scene.map("registering", "test.register")
+    failures = {"type": "Integer", "value": 1, "valueInfo": {}}
+    (external,) = queue(scene, there, "registering", variables={"naam": text("Saskia"), "failures": failures})
+    open_floor()
+    becomes(external, Status.DELIVERED, Outcome.FAILED)
+    fetched_again(scene, external)
+    becomes(external, Status.DELIVERED, Outcome.COMPLETED)
+    assert there.completed[external.id] == {"receipt": "R-Saskia"}
+    assert (units.STARTED[external.id], units.PAID.total()) == (2, 1)
+
+
+def test_variables_that_an_operator_changed_after_the_effect_are_an_incident_that_shows_the_difference(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor
+) -> None:
+    scene.map("registering", "test.register")
+    failures = {"type": "Integer", "value": 1, "valueInfo": {}}
+    (external,) = queue(scene, there, "registering", variables={"naam": text("Saskia"), "failures": failures})
+    open_floor()
+    becomes(external, Status.DELIVERED, Outcome.FAILED)
+    external.variables["naam"] = text("Titia")
+    fetched_again(scene, external)
+    until(lambda: external.retries == 0)
+    assert "effect 'register' was recorded with other arguments (naam: then 'Saskia', now 'Titia')" in str(
+        external.error_message
+    )
+    assert units.PAID.total() == 1
+
+
+def test_a_bpmn_error_that_no_model_catches_is_an_incident_and_ends_nothing_in_silence(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bptl.tasks.execution.run.caught", lambda *_, **__: Caught.NO)
+    scene.map("throwing", "test.throw")
+    (external,) = queue(scene, there, "throwing")
+    open_floor()
+    becomes(external, Status.DELIVERED, Outcome.FAILED)
+    assert there.thrown == {}
+    assert external.retries == 0
+    assert external.error_message == "BPMN error INCOMPLETE is caught by no boundary event of the model: no attachments"
 
 
 def test_a_bpmn_error_is_thrown(scene: Scene, there: FakeEngine, open_floor: OpenFloor) -> None:
@@ -311,6 +362,25 @@ def test_a_result_that_the_engine_refuses_again_and_again_is_parked(
     task = task_of(external)
     assert (task.status, task.outcome, there.calls["complete"]) == (Status.PERFORMED, Outcome.COMPLETED, 3)
     assert (external.retries, external.error_message) == (0, "work done, engine refuses: complete is refused")
+
+
+def test_a_retry_of_work_that_the_engine_refused_only_reports_it(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody mends the model and raises the retries in the engine's own tools."""
+    monkeypatch.setattr(outbox, "REFUSAL_WAITS", (timedelta(seconds=0.05),))
+    scene.map("gated", "test.wait_at_gate")
+    units.GATES["a"].set()
+    (external,) = queue(scene, there, "gated", variables={"gate": text("a")})
+    there.refuse("complete", 500, "ProcessEngineException", times=100)
+    open_floor()
+    until(Task.objects.filter(parked=True).exists)
+    there.reset_faults("complete")
+    external.retries = 1
+    fetched_again(scene, external)
+    becomes(external, Status.DELIVERED, Outcome.COMPLETED)
+    assert there.completed[external.id] == {"passed": "a"}
+    assert units.STARTED[external.id] == 1
 
 
 def test_the_unit_s_answer_is_not_reported_when_its_lease_has_ended(

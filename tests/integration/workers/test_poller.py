@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from django.db import connections
 from django.db.models.functions import Now
 
-from bptl.tasks.lifecycle import Status
+from bptl.tasks import leases
+from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.models import Fetch, PollLeadership, Process, Task
 from bptl.tasks.upkeep.sweep import sweep
 from bptl.workers import leadership, loops, poller
 from bptl.workers.member import Member
 from bptl.workers.poller import Poller
-from tests.doubles.engine import FakeEngine
+from tests.doubles.engine import ExternalTask, FakeEngine
 from tests.integration.scene import Scene, lease_of
-from tests.integration.waiting import until
+from tests.integration.waiting import in_thread, until
 
 OpenPoller = Callable[..., tuple[Poller, Member]]
 HOUR = timedelta(hours=1)
@@ -44,18 +43,6 @@ def polling(polls: Poller, there: FakeEngine) -> Iterator[None]:
         while end.is_alive():
             there.end_polls()
             end.join(0.02)
-
-
-def in_thread(work: Callable[[], object]) -> threading.Thread:
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 def queued(amount: int) -> Callable[[], bool]:
@@ -110,7 +97,7 @@ def test_an_engine_that_is_down_is_waited_out_and_polled_again(
         until(queued(1))
 
 
-@pytest.mark.parametrize("refusal", [(500, "InvalidRequestException"), (401, ""), (503, "RestException")])
+@pytest.mark.parametrize("refusal", [(500, "InvalidRequestException"), (401, ""), (503, "RestException"), (429, "")])
 def test_a_refused_poll_is_no_end(
     scene: Scene,
     there: FakeEngine,
@@ -165,6 +152,93 @@ def test_a_task_that_cannot_be_stored_becomes_an_incident_and_the_others_are_que
         until(lambda: bad.retries == 0)
     assert (bad.error_message or "").startswith("BPTL cannot store this task")
     assert Task.objects.get().external_id == good.id
+
+
+def locked(scene: Scene, *, seconds: float) -> ExternalTask:
+    """A task that no parked poll takes when it is new."""
+    with scene.there.changed:
+        external = scene.there.add()
+        scene.there.lock(external, "bptl-earlier", seconds=seconds)
+    return external
+
+
+def ready_again(scene: Scene, *, after: float) -> Task:
+    """A task that failed; the engine offers it again after so many seconds."""
+    task = scene.task(Status.DELIVERED, Outcome.FAILED, external=locked(scene, seconds=after - 0.1))
+    Task.objects.filter(id=task.id).update(retry_at=Now() + timedelta(seconds=after))
+    return task
+
+
+def parked_poll() -> bool:
+    return Fetch.objects.filter(closed_at=None, wait_ms__gt=0).exists()
+
+
+def test_a_retry_that_falls_due_is_fetched_beside_the_poll_that_sleeps_through_it(
+    scene: Scene, there: FakeEngine, open_poller: OpenPoller
+) -> None:
+    scene.process(places=4)
+    polls, _ = open_poller(wait=20)
+    with polling(polls, there):
+        until(parked_poll)
+        sleeping = Fetch.objects.get(closed_at=None)
+        task = ready_again(scene, after=0.3)
+        until(queued(1))
+        assert Fetch.objects.get(id=sleeping.id).closed_at is None, "the first poll still sleeps"
+    assert Task.objects.get(id=task.id).attempts == 2
+
+
+def test_a_retry_that_the_engine_does_not_offer_costs_one_fetch(
+    scene: Scene, there: FakeEngine, open_poller: OpenPoller
+) -> None:
+    scene.process(places=4)
+    polls, _ = open_poller(wait=20)
+    with polling(polls, there):
+        until(parked_poll)
+        task = ready_again(scene, after=0.3)
+        there.remove(there.tasks[task.external_id])
+        until(lambda: Task.objects.get(id=task.id).retry_at is None)
+        assert (there.calls["fetchAndLock"], Fetch.objects.count()) == (2, 2)
+
+
+def test_more_retries_than_one_fetch_may_bring_are_all_fetched(
+    scene: Scene, there: FakeEngine, open_poller: OpenPoller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bptl.tasks.intake.due.FETCH_LIMIT", 2)
+    scene.process(places=20)
+    polls, _ = open_poller(wait=20)
+    with polling(polls, there):
+        until(parked_poll)
+        for _ in range(5):
+            ready_again(scene, after=0.3)
+        until(queued(5))
+
+
+def test_a_retry_is_not_forgotten_while_the_engine_is_away(
+    scene: Scene, there: FakeEngine, open_poller: OpenPoller
+) -> None:
+    scene.process(places=4)
+    polls, _ = open_poller(wait=20)
+    with polling(polls, there):
+        until(parked_poll)
+        with there.down():
+            ready_again(scene, after=0.3)
+            until(lambda: Fetch.objects.filter(wait_ms=0, closed_as=Fetch.End.NEVER_SENT).count() >= 2)
+        until(queued(1))
+
+
+def test_a_retry_waits_for_a_free_place_and_not_for_the_end_of_a_poll(
+    scene: Scene, there: FakeEngine, open_poller: OpenPoller
+) -> None:
+    worker = scene.process(places=1)
+    polls, _ = open_poller(wait=20)
+    with polling(polls, there):
+        until(parked_poll)
+        busy = scene.task(Status.RUNNING, holder=worker, external=locked(scene, seconds=300))
+        task = ready_again(scene, after=0.3)
+        until(lambda: (there.tasks[task.external_id].locked_until or 0) < there.now())
+        assert Task.objects.get(id=task.id).retry_at is not None
+        leases.end([busy.last_lease_id], how=LeaseEnd.LOST, reason="its process was cancelled")
+        until(queued(1))
 
 
 def test_a_new_mapping_is_polled_at_once_beside_the_poll_that_is_under_way(

@@ -131,10 +131,33 @@ def pay(work: Work, inputs: Payment) -> Paid:
     return Paid(receipt=work.once("pay", paying))
 
 
+class Registration(Inputs):
+    """Who is registered, and how many attempts fail afterwards."""
+
+    naam: str
+    failures: int = 0
+
+
+@work_unit("test.register", retry_plan="R3/PT1M")
+def register(work: Work, inputs: Registration) -> Paid:
+    """Register once, with a name; then perhaps fail."""
+    STARTED[work.task.external_id] += 1
+
+    def registering(sending: Sending) -> str:
+        sending.check()
+        PAID[sending.idempotency_key] += 1
+        return f"R-{inputs.naam}"
+
+    receipt = work.once("register", registering, arguments={"naam": inputs.naam})
+    if work.task.attempt <= inputs.failures:
+        raise TryAgain("the printer is away")
+    return Paid(receipt=receipt)
+
+
 @work_unit("test.doubt_unstorable")
 def doubt_unstorable(work: Work, inputs: Nothing) -> None:
     """Be uncertain for a reason that no database takes."""
     raise Uncertain("pay", "cut after \x00 and \ud800")
 
 
-ALL = (wait_at_gate, try_again, throw, leave, answer_unstorable, greet, pay, doubt_unstorable)
+ALL = (wait_at_gate, try_again, throw, leave, answer_unstorable, greet, pay, register, doubt_unstorable)

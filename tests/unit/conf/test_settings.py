@@ -83,11 +83,113 @@ def test_the_cache_never_shares_its_redis_database_with_the_jobs() -> None:
     )
 
 
-def test_https_behind_a_proxy_is_believed_only_when_told() -> None:
-    header = "settings.SECURE_PROXY_SSL_HEADER"
-    assert load(SAFE, header).stdout.strip() == "None"
-    told = {**SAFE, "SECURE_PROXY_SSL_HEADER": "HTTP_X_FORWARDED_PROTO,https"}
-    assert load(told, header).stdout.strip() == "('HTTP_X_FORWARDED_PROTO', 'https')"
+def test_no_proxy_is_trusted_until_it_is_named() -> None:
+    trusted = "settings.BPTL_TRUSTED_PROXIES"
+    assert load(SAFE, trusted).stdout.strip() == "[]"
+    named = {**SAFE, "BPTL_TRUSTED_PROXIES": "10.0.3.7, 10.1.0.0/16"}
+    assert load(named, trusted).stdout.strip() == "['10.0.3.7/32', '10.1.0.0/16']"
+    assert "BPTL_TRUSTED_PROXIES: " in refusal({**SAFE, "BPTL_TRUSTED_PROXIES": "proxy.example.com"})
+
+
+def test_believing_a_header_from_everybody_is_refused_with_what_to_say_instead() -> None:
+    told = refusal({**SAFE, "SECURE_PROXY_SSL_HEADER": "HTTP_X_FORWARDED_PROTO,https"})
+    assert "name the proxy in BPTL_TRUSTED_PROXIES" in told
+
+
+@pytest.mark.parametrize(
+    ("contradiction", "told"),
+    [
+        ({"IS_HTTPS": "False", "SESSION_COOKIE_SECURE": "True"}, "SESSION_COOKIE_SECURE: is True with IS_HTTPS=False"),
+        ({"SESSION_COOKIE_HTTPONLY": "False"}, "SESSION_COOKIE_HTTPONLY: is False"),
+        ({"EMAIL_USE_TLS": "True", "EMAIL_USE_SSL": "True"}, "EMAIL_USE_SSL: and EMAIL_USE_TLS"),
+        ({"CACHE_URL": "redis://r/0", "CELERY_BROKER_URL": "redis://r/0"}, "CACHE_URL: is the broker's database"),
+        ({"SUBPATH": "https://example.com/bptl"}, "SUBPATH: is "),
+        ({"CELERY_WORKER_QUEUE": "klantcontact"}, "CELERY_WORKER_QUEUE: is 'klantcontact'; use one of"),
+    ],
+)
+def test_a_contradiction_is_refused_by_name(contradiction: dict[str, str], told: str) -> None:
+    assert told in refusal({**SAFE, **contradiction})
+
+
+def test_cookies_of_a_sub_path_are_seen_there_only() -> None:
+    paths = "settings.FORCE_SCRIPT_NAME, settings.SESSION_COOKIE_PATH, settings.CSRF_COOKIE_PATH"
+    assert load({**SAFE, "SUBPATH": "bptl/"}, paths).stdout.strip() == "/bptl /bptl/ /bptl/"
+    assert load(SAFE, paths).stdout.strip() == "None / /"
+
+
+def test_a_name_that_nobody_reads_is_refused_with_the_nearest_one() -> None:
+    told = refusal({**SAFE, "CELERY_WORKER_CONCURENCY": "3", "DB_USER_FILE": "/run/secrets/user", "BPTL_FOO": "1"})
+    assert "CELERY_WORKER_CONCURENCY: nobody reads this; did you mean CELERY_WORKER_CONCURRENCY?" in told
+    assert "DB_USER_FILE: DB_USER is no secret" in told
+    assert "BPTL_FOO: nobody reads this" in told
+
+
+def test_what_kubernetes_tells_of_services_is_no_mistake_and_no_setting() -> None:
+    linked = {"BPTL_SERVICE_HOST": "10.0.0.1", "BPTL_PORT": "tcp://10.0.0.1:8000", "DB_PORT_5432_TCP_ADDR": "10.0.0.2"}
+    linked["DB_PORT"] = "tcp://10.0.0.2:6543"
+    assert load({**SAFE, **linked}, "settings.DATABASES['default']['PORT']").stdout.strip() == "5432"
+
+
+def test_every_environment_name_of_existing_deployments_is_read_or_says_why_it_does_nothing() -> None:
+    old = [
+        "SECRET_KEY",
+        "ALLOWED_HOSTS",
+        "DEBUG",
+        "ADMINS",
+        "SUBPATH",
+        "SESSION_COOKIE_SECURE",
+        "SESSION_COOKIE_HTTPONLY",
+        "CSRF_COOKIE_SECURE",
+        "SITE_ID",
+        "IS_HTTPS",
+        "DB_NAME",
+        "DB_USER",
+        "DB_PASSWORD",
+        "DB_HOST",
+        "DB_PORT",
+        "EMAIL_HOST",
+        "EMAIL_PORT",
+        "EMAIL_HOST_USER",
+        "EMAIL_HOST_PASSWORD",
+        "EMAIL_USE_TLS",
+        "DEFAULT_FROM_EMAIL",
+        "KCC_DEFAULT_FROM_EMAIL",
+        "KCC_EMAIL_HOST",
+        "KCC_EMAIL_PORT",
+        "KCC_EMAIL_HOST_USER",
+        "KCC_EMAIL_HOST_PASSWORD",
+        "KCC_EMAIL_USE_TLS",
+        "KCC_EMAIL_USE_SSL",
+        "KCC_EMAIL_TIMEOUT",
+        "LOG_STDOUT",
+        "SENTRY_DSN",
+        "VERSION_TAG",
+        "ELASTIC_APM_SECRET_TOKEN",
+        "ELASTIC_APM_SERVER_URL",
+        "CELERY_BROKER_URL",
+        "CELERY_RESULT_BACKEND",
+        "CELERY_ONCE_REDIS_URL",
+        "CELERY_TASK_SOFT_TIME_LIMIT",
+        "CELERY_QUEUE_ONCE_TIMEOUT",
+        "LONG_POLLING_TIMEOUT_MINUTES",
+        "MAX_TOTAL_DOCUMENT_SIZE",
+        "MAX_DOCUMENT_SIZE",
+        "CHUNK_SIZE",
+        "XENTIAL_URL_TOKEN_TIMEOUT_DAYS",
+        "XENTIAL_CALLBACK_URL",
+        "UWSGI_PORT",
+        "UWSGI_PROCESSES",
+        "UWSGI_THREADS",
+        "FIXTURES_DIR",
+        "CELERY_LOGLEVEL",
+        "CELERY_WORKER_QUEUE",
+        "CELERY_WORKER_NAME",
+        "CELERY_WORKER_CONCURRENCY",
+    ]
+    read = set(load(SAFE, "' '.join(each.name for each in settings.BPTL_ENVIRONMENT)").stdout.split())
+    silent = [name for name in old if name not in read]
+    said = load({**SAFE, **dict.fromkeys(silent, "1")}, "' '.join(name for name, _ in settings.BPTL_RETIRED_NAMES)")
+    assert sorted(said.stdout.split()) == sorted(silent), said.stderr
 
 
 def test_the_names_of_old_deployments_are_declared() -> None:

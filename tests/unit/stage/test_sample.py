@@ -60,7 +60,7 @@ def test_five_cases_take_every_path() -> None:
 
 def test_some_case_that_is_granted_fails_before_it_is_published() -> None:
     with pytest.raises(TryAgain):
-        run(registry.load().get("demo.flaky"), values(2), work=FakeWork())
+        run(registry.load().get("demo.publish_besluit"), values(2), work=FakeWork())
 
 
 def test_somebody_who_watches_finds_work_to_do() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bptl.tasks.execution.faults import DETAILS_LIMIT, MESSAGE_LIMIT, details_of, message_of, redact
+from bptl.lib.redaction import redact
+from bptl.tasks.execution.faults import DETAILS_LIMIT, MESSAGE_LIMIT, details_of, message_of
 from bptl.work_units.contract import FieldFault, InvalidInput, TryAgain
 
 

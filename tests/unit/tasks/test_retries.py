@@ -29,9 +29,9 @@ def test_the_default_is_three_retries_each_later_than_the_one_before() -> None:
 
 
 def test_the_model_says_its_plan_under_the_name_that_modellers_know() -> None:
-    properties = {"RETRY_CONFIG": "PT10S,PT20S", "other": "R9/PT1S"}
+    properties = {"RETRY_CONFIG": "PT5M,PT10M,PT1H", "other": "R9/PT1S"}
     found = plan_of(mapping="", extension_properties=properties, unit="")
-    assert found.waits == (timedelta(seconds=10), timedelta(seconds=20))
+    assert found.waits == (timedelta(minutes=5), timedelta(minutes=10), timedelta(hours=1))
 
 
 def test_a_plan_of_the_model_that_cannot_be_read_gives_way_to_the_next_and_says_so() -> None:

@@ -13,6 +13,7 @@ from bptl.work_units.contract import (
     LeaseEnded,
     NeverAgain,
     TryAgain,
+    Uncertain,
     WorkError,
     unit_of,
 )
@@ -77,6 +78,24 @@ def test_flaky_can_fail_for_good_or_unexpectedly() -> None:
     assert isinstance(outcome({"failures": 1, "kind": "never_again"}, attempt=1), NeverAgain)
     with pytest.raises(RuntimeError, match="attempt 1 fails"):
         run(demo.flaky, {"failures": 1, "kind": "unexpected"})
+
+
+def test_a_decision_is_published_once_however_often_the_unit_fails_afterwards() -> None:
+    work = FakeWork()
+    with pytest.raises(TryAgain, match=r"publication gmb-[0-9]+ stays"):
+        run(demo.publish_besluit, {"failures": 1}, work=work)
+    number = work.effects["publish"]
+    again = FakeWork(effects=work.effects, task=task_facts(attempt=2))
+    assert run(demo.publish_besluit, {"failures": 1}, work=again).variables == {"publicatie": number, "pogingen": 2}
+
+
+def test_a_silent_gazette_leaves_the_publication_to_a_person() -> None:
+    work = FakeWork()
+    with pytest.raises(Uncertain):
+        run(demo.publish_besluit, {"gazette": "silent"}, work=work)
+    settled = FakeWork(effects={"publish": "gmb-12345"})
+    variables = run(demo.publish_besluit, {"gazette": "silent"}, work=settled).variables
+    assert variables["publicatie"] == "gmb-12345"
 
 
 @pytest.mark.parametrize(("hoogte", "besluit"), [(12, "verlenen"), (12.5, "weigeren")])

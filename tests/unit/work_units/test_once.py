@@ -152,6 +152,19 @@ def test_the_check_refuses_once_the_work_is_cancelled() -> None:
     assert CREATED == []
 
 
+def test_work_that_is_cancelled_after_it_has_sent_is_not_taken_for_never_done() -> None:
+    work = FakeWork()
+
+    def cancelled_meanwhile(sending: Sending) -> None:
+        create(sending)
+        work.cancel()
+        work.sleep(1)
+
+    with pytest.raises(Uncertain):
+        work.once("create", cancelled_meanwhile)
+    assert (len(CREATED), work.open_effects) == (1, {"create"})
+
+
 def test_the_same_key_with_other_arguments_is_an_error_that_says_so() -> None:
     work = FakeWork()
     run(create_once, {"name": "a"}, work=work)

@@ -76,6 +76,7 @@ def test_an_unknown_definition_or_version_is_an_incident_that_says_what_to_do(
 ) -> None:
     with pytest.raises(NeverAgain, match=named) as caught:
         run(call_activity, values, processes=processes)
+    assert "READ and CREATE_INSTANCE on Process Definition" in str(caught.value)
     assert isinstance(caught.value.__cause__, ProcessNotFound)
     assert processes.started == []
 
@@ -98,6 +99,7 @@ def test_the_rights_that_it_needs_are_declared() -> None:
     rights = " ".join(unit_of(call_activity).rights)
     assert "CREATE on process instance" in rights
     assert "CREATE_INSTANCE on process definition" in rights
+    assert "READ on process definition" in rights
 
 
 def test_the_harness_keeps_what_was_sent_to_other_processes() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -16,7 +16,9 @@ from bptl.engines.base import (
     NotAuthenticated,
     NotAuthorized,
     NotFound,
+    Resource,
     TaskQuery,
+    TextVariable,
     Variables,
     WrongAddress,
 )
@@ -27,6 +29,9 @@ from bptl.engines.camunda7.transport import Transport, existing, given, part
 
 ANSWER_MARGIN = timedelta(seconds=10)
 """How much longer than a long poll we wait for its answer."""
+
+RESOURCE_TYPES = {Resource.PROCESS_DEFINITION: 6, Resource.PROCESS_INSTANCE: 8, Resource.DEPLOYMENT: 9}
+"""The engine's numbers (org.camunda.bpm.engine.authorization.Resources)."""
 
 
 class Camunda7:
@@ -64,22 +69,31 @@ class Camunda7:
 
         True also where the engine's authorization is switched off.
         """
-        try:
-            return all(
-                self._may(verb, "Process Instance", 8)
-                or self._may(f"{verb}_INSTANCE", "Process Definition", 6, resource_id=definition_key)
+        return self._checked(
+            lambda: all(
+                self._may(verb, Resource.PROCESS_INSTANCE)
+                or self._may(f"{verb}_INSTANCE", Resource.PROCESS_DEFINITION, resource_id=definition_key)
                 for verb in ("READ", "UPDATE")
             )
+        )
+
+    def may(self, permission: str, *, on: Resource) -> bool | None:
+        """GET authorization/check for every resource of a kind. True also where authorization is switched off."""
+        return self._checked(lambda: self._may(permission, on))
+
+    def _checked(self, check: Callable[[], bool]) -> bool | None:
+        try:
+            return check()
         except NotAuthenticated:
             # The check wants a login even where nothing else does; with wrong credentials this raises again.
             self.version()
             return None
 
-    def _may(self, permission: str, resource: str, number: int, *, resource_id: str | None = None) -> bool:
+    def _may(self, permission: str, resource: Resource, *, resource_id: str | None = None) -> bool:
         wanted = {
             "permissionName": permission,
-            "resourceName": resource,
-            "resourceType": number,
+            "resourceName": resource.title(),
+            "resourceType": RESOURCE_TYPES[resource],
             "resourceId": resource_id,
         }
         return bool(self._rest.read("GET", "authorization/check", query=wanted)["authorized"])
@@ -214,18 +228,35 @@ class Camunda7:
         return str(self._rest.read("POST", "deployment/create", fields=fields)["id"])
 
     def instances(
-        self, *, definition_key: str | None = None, business_key: str | None = None, first: int = 0, maximum: int = 100
+        self,
+        *,
+        definition_key: str | None = None,
+        business_key: str | None = None,
+        variable: TextVariable | None = None,
+        roots: bool = False,
+        first: int = 0,
+        maximum: int = 100,
     ) -> Sequence[Instance]:
-        """GET process-instance, by id."""
-        query = {
-            "processDefinitionKey": definition_key,
-            "businessKey": business_key,
-            "sortBy": "instanceId",
-            "sortOrder": "asc",
-            "firstResult": first,
-            "maxResults": maximum,
-        }
-        return [wire.instance(item) for item in self._rest.read("GET", "process-instance", query=query)]
+        """POST process-instance, by id."""
+        wanted = wire.instance_query(definition_key, variable, roots=roots) | given({"businessKey": business_key})
+        return self._instances("process-instance", wanted, first, maximum)
+
+    def past_instances(
+        self,
+        *,
+        definition_key: str | None = None,
+        variable: TextVariable | None = None,
+        roots: bool = False,
+        first: int = 0,
+        maximum: int = 100,
+    ) -> Sequence[Instance]:
+        """POST history/process-instance, by id."""
+        wanted = wire.instance_query(definition_key, variable, roots=roots)
+        return self._instances("history/process-instance", wanted, first, maximum)
+
+    def _instances(self, path: str, wanted: Mapping[str, Any], first: int, maximum: int) -> Sequence[Instance]:
+        page = {"firstResult": first, "maxResults": maximum}
+        return [wire.instance(item) for item in self._rest.read("POST", path, query=page, body=wanted)]
 
     def caller(self, process_instance_id: str) -> Instance | None:
         """GET process-instance?subProcessInstance. None also for an instance that we may not read."""

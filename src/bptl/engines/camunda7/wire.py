@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from bptl.engines.base import Definition, ExternalTask, FetchRequest, Instance, TaskQuery, TopicRequest, Variables
+from bptl.engines.base import (
+    Definition,
+    ExternalTask,
+    FetchRequest,
+    Instance,
+    TaskQuery,
+    TextVariable,
+    TopicRequest,
+    Variables,
+)
 from bptl.engines.variables import Variable
 
 LONGEST_MESSAGE = 666
@@ -150,11 +159,28 @@ def definition(data: Mapping[str, Any]) -> Definition:
     )
 
 
+def instance_query(definition_key: str | None, variable: TextVariable | None, *, roots: bool) -> dict[str, Any]:
+    """A ProcessInstanceQueryDto or HistoricProcessInstanceQueryDto, sorted so that pages do not overlap."""
+    body: dict[str, Any] = {"sorting": [{"sortBy": "instanceId", "sortOrder": "asc"}]}
+    if definition_key is not None:
+        body["processDefinitionKey"] = definition_key
+    if variable is not None:
+        name, text = variable
+        body["variables"] = [
+            {"name": name, "operator": "eq", "value": text}
+            if text is not None
+            else {"name": name, "operator": "like", "value": "%"}
+        ]
+    if roots:
+        body["rootProcessInstances"] = True
+    return body
+
+
 def instance(data: Mapping[str, Any]) -> Instance:
-    """A ProcessInstanceDto."""
+    """A ProcessInstanceDto or HistoricProcessInstanceDto."""
     return Instance(
         id=data["id"],
-        definition_id=data.get("definitionId") or "",
+        definition_id=data.get("definitionId") or data.get("processDefinitionId") or "",
         business_key=data.get("businessKey") or "",
         tenant_id=data.get("tenantId") or "",
         suspended=bool(data.get("suspended")),

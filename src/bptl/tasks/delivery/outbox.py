@@ -78,14 +78,17 @@ WITH incoming AS (
     ORDER BY t.id FOR UPDATE OF t
 ), moved AS (
     UPDATE tasks_task t SET status = '{MOVES[Move.DELIVER].target}', lease_id = NULL, reporter_id = NULL,
-        next_report_at = NULL, parked = false, look_at = NULL, assumed = seen.assumed, changed_at = now()
+        next_report_at = NULL, parked = false, look_at = NULL, assumed = seen.assumed, changed_at = now(),
+        retry_at = CASE WHEN t.outcome = 'failed' AND (t.result->>'retries')::int > 0 AND NOT seen.assumed
+            THEN now() + (t.result->>'wait_ms')::bigint * interval '1 ms' END
     FROM seen WHERE t.id = seen.id
     RETURNING t.id
 )
 UPDATE tasks_lease l SET ended_at = now(), ended_as = '{LeaseEnd.DELIVERED}'
 FROM seen WHERE l.id IN (seen.live, seen.lease_id) AND l.ended_at IS NULL
 """
-# Not fenced by the lease: a 204 is proof wherever the stored outcome is the one that was sent.
+# Not fenced by the lease: a 204 is proof wherever the stored outcome is the one that was sent. retry_at: the engine
+# began to wait before it answered, so by then its wait is over.
 
 _LOST = f"""
 WITH moved AS (

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 
 from bptl.engines.base import EngineError
 from bptl.engines.variables import UnreadableVariable, UnsendableValue
+from bptl.lib.redaction import redact
 from bptl.work_units.contract import WorkError
 
 MESSAGE_LIMIT = 666
 """The engine cuts longer messages silently."""
 
 DETAILS_LIMIT = 64 * 1024
-
-_CREDENTIAL = re.compile(r"\b((?i:Bearer|Basic|Token))\s+(?=\S*[A-Z0-9=])[A-Za-z0-9+/._~=-]{6,}")
-_NAMED = re.compile(
-    r"(?i:\b(password|passwd|secret|api[_-]?key|access[_-]?token|client[_-]?secret))(\"?\s*[=:]\s*\"?)[^\s\"',;&]+"
-)
-_IN_URL = re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
-
-
-def redact(text: str) -> str:
-    """Take out what looks like a credential."""
-    return _NAMED.sub(r"\1\2***", _IN_URL.sub("***", _CREDENTIAL.sub(r"\1 ***", text)))
 
 
 def shortened(text: str) -> str:

@@ -23,15 +23,19 @@ from bptl.engines.base import (
 )
 from bptl.engines.variables import Variable, decode_all, encode
 from bptl.lib.log import get_logger
+from bptl.work_units.answers import TOO_MANY_REQUESTS
 from bptl.work_units.contract import (
     DidNotHappen,
     Effect,
+    Happened,
     LeaseEnded,
     ProcessNotFound,
     Reconcile,
     Refused,
     Sending,
     TaskFacts,
+    TryAgain,
+    Uncertain,
 )
 
 
@@ -73,7 +77,11 @@ class RunningWork:
         self._cancellation = cancellation
         self._lease_id = lease_id
         self._processes = EngineProcesses(
-            engine, own_instance=task.process_instance_id, cancellation=cancellation, once=self.once
+            engine,
+            own_instance=task.process_instance_id,
+            external_id=task.external_id,
+            cancellation=cancellation,
+            once=self.once,
         )
         self._log = get_logger(
             "bptl.work_unit",
@@ -143,6 +151,13 @@ class RunningWork:
         )
 
 
+STARTED_BY = "bptlStartedBy"
+"""Variable of every instance that we start: the external task and the effect that did it."""
+
+STARTS_WITHIN = timedelta(seconds=10)
+"""After its call was given up: the engine runs an instance to its first wait state before it commits."""
+
+
 class EngineProcesses:
     """The contract's Processes on a live engine. Values that came from the engine go back in the type they had.
 
@@ -150,12 +165,19 @@ class EngineProcesses:
     """
 
     def __init__(
-        self, engine: Engine, *, own_instance: str, cancellation: Cancellation, once: Callable[..., Any]
+        self,
+        engine: Engine,
+        *,
+        own_instance: str,
+        external_id: str,
+        cancellation: Cancellation,
+        once: Callable[..., Any],
     ) -> None:
         self._once = once
         self._count: Counter[str] = Counter()
         self._engine = engine
         self._own_instance = own_instance
+        self._external_id = external_id
         self._cancellation = cancellation
         # Lists and objects lose their engine type when they are decoded (an ArrayList becomes a list): handed on
         # unchanged, they are sent as they came.
@@ -169,23 +191,57 @@ class EngineProcesses:
         business_key: str | None = None,
         variables: Mapping[str, Any] | None = None,
     ) -> str:
-        """Start an instance; answers its id."""
-        wire = self._encode(variables)
+        """Start an instance; answers its id. It carries STARTED_BY, by which a start without an answer is found."""
+        name = self._numbered(f"start {key}")
+        mark = f"{self._external_id}:{name}"
+        wire = self._encode(variables) | {STARTED_BY: encode(mark)}
 
         def start(sending: Sending) -> str:
+            exact = self._definition(key or "", version)
             with self._translated(key=key or "", version=version):
-                if version is None:
-                    sending.check()
-                    return self._engine.start(key=key, business_key=business_key, variables=wire).id
-                found = self._engine.definitions(key=key, version=version)
-                if len(found) != 1:
-                    raise ProcessNotFound(key=key or "", version=version)
                 sending.check()
-                return self._engine.start(definition_id=found[0].id, business_key=business_key, variables=wire).id
+                if exact is None:
+                    return self._engine.start(key=key, business_key=business_key, variables=wire).id
+                return self._engine.start(definition_id=exact, business_key=business_key, variables=wire).id
 
         arguments = {"process": key, "version": version, "business_key": business_key}
-        started: str = self._once(self._numbered(f"start {key}"), start, arguments=arguments)
+        started: str = self._once(
+            name,
+            start,
+            arguments=arguments,
+            reconcile=lambda: self._started(name, key or "", mark),
+            settles_after=STARTS_WITHIN,
+        )
         return started
+
+    def _definition(self, key: str, version: int | None) -> str | None:
+        """The id of exactly this version; None when the latest is wanted."""
+        if version is None:
+            return None
+        with self._translated(key=key, version=version, reading=True):
+            found = self._engine.definitions(key=key, version=version)
+        if len(found) != 1:
+            raise ProcessNotFound(key=key, version=version)
+        return found[0].id
+
+    def _started(self, effect: str, key: str, mark: str) -> Happened | None:
+        """What became of a start without an answer. Raises Uncertain where the engine cannot tell.
+
+        Running instances are seen with READ. One that has ended is seen in the history only, which answers *none* too
+        where it is not kept or not ours to read: its silence counts when it shows another start of ours.
+        """
+        with self._translated(key=key, reading=True):
+            found = self._engine.instances(variable=(STARTED_BY, mark), roots=True)
+            found = found or self._engine.past_instances(variable=(STARTED_BY, mark), roots=True)
+            if found:
+                return Happened(found[0].id)
+            if self._engine.past_instances(definition_key=key, variable=(STARTED_BY, None), maximum=1):
+                return None
+        raise Uncertain(
+            effect,
+            f"no running instance has the variable {STARTED_BY} = {mark!r}, and the history shows no start of {key!r} "
+            "by BPTL: it is not kept, or our user lacks READ_HISTORY on the process definition",
+        )
 
     def correlate(
         self, message: str, *, process_instance_id: str | None = None, variables: Mapping[str, Any] | None = None
@@ -193,8 +249,9 @@ class EngineProcesses:
         """Deliver a message to the one execution waiting for it."""
         wire = self._encode(variables)
 
-        def correlate(_: Sending) -> None:
+        def correlate(sending: Sending) -> None:
             with self._translated(instance=process_instance_id or ""):
+                sending.check()
                 self._engine.correlate(message, process_instance_id=process_instance_id, variables=wire)
 
         arguments = {"message": message, "process_instance": process_instance_id}
@@ -204,8 +261,9 @@ class EngineProcesses:
         """Broadcast a signal."""
         wire = self._encode(variables)
 
-        def signal(_: Sending) -> None:
+        def signal(sending: Sending) -> None:
             with self._translated():
+                sending.check()
                 self._engine.signal(name, variables=wire)
 
         self._once(self._numbered(f"signal {name}"), signal, arguments={"signal": name})
@@ -215,6 +273,7 @@ class EngineProcesses:
     ) -> Mapping[str, Any]:
         """Variables of an instance, the task's own when none is named."""
         instance = process_instance_id or self._own_instance
+        self._cancellation.check()
         with self._translated(instance=instance):
             found = self._engine.variables(instance, names)
         values = decode_all(found, load_file=lambda name: self._engine.file(name, process_instance_id=instance))
@@ -228,8 +287,9 @@ class EngineProcesses:
         wire = self._encode(variables)
         instance = process_instance_id or self._own_instance
 
-        def set_them(_: Sending) -> None:
+        def set_them(sending: Sending) -> None:
             with self._translated(instance=instance):
+                sending.check()
                 self._engine.set_variables(instance, wire)
 
         # Setting the same values twice changes nothing.
@@ -248,9 +308,10 @@ class EngineProcesses:
         return wire
 
     @contextmanager
-    def _translated(self, *, key: str = "", version: int | None = None, instance: str = "") -> Iterator[None]:
-        """Check the lease first; say in the contract's words what will not get better by repeating."""
-        self._cancellation.check()
+    def _translated(
+        self, *, key: str = "", version: int | None = None, instance: str = "", reading: bool = False
+    ) -> Iterator[None]:
+        """Say in the contract's words what will not get better by repeating; ``reading`` changes nothing there."""
         try:
             yield
         except NotFound as error:
@@ -263,6 +324,6 @@ class EngineProcesses:
         except (EngineConflict, EngineRefused) as error:
             raise DidNotHappen(f"the engine rolled it back: {error}") from error
         except EngineUnavailable as error:
-            if error.sent:
-                raise
+            if error.sent and not reading and error.status != TOO_MANY_REQUESTS:
+                raise TryAgain(f"the engine gave no answer: {error}", delay=error.retry_after) from error
             raise DidNotHappen(f"the engine is not there: {error}", delay=error.retry_after) from error

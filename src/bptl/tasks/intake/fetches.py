@@ -76,19 +76,20 @@ def announce(
     wait: timedelta,
     shortest_lock: timedelta,
     shares: int,
+    most: int = FETCH_LIMIT,
 ) -> Announced | None:
     """Commit a worker id of its own with the number of tasks that can start soon; None when there is no room.
 
     A process that was declared dead or drains gets None too. ``ordinal`` is the number of the filter group at its
     engine; ``shares`` is how many groups are polled now: they divide the room, each gets one at least,
-    while there is one.
+    while there is one, and ``most`` at most.
     """
     worker_id = f"{WORKER_ID_PREFIX}{uuid.uuid4()}"
     rows = sql.query(
         _ANNOUNCE,
         [
             *(engine_id, ordinal),
-            *(max(1, shares), FETCH_LIMIT, max(1, shares)),
+            *(max(1, shares), min(most, FETCH_LIMIT), max(1, shares)),
             *(worker_id, engine_id, ordinal, list(topics)),
             *(wait // MILLISECOND, wait // MILLISECOND, shortest_lock // MILLISECOND),
             process_id,

@@ -208,7 +208,8 @@ WITH incoming AS (
         {_case("report_error", keep="t.report_error", otherwise="''")},
         {_case("by_hand", keep="t.by_hand", otherwise="false")},
         next_report_at = CASE WHEN s.decided IN ('{Status.PERFORMED}', '{Status.UNCERTAIN}') THEN now() END,
-        report_refusals = 0, reporter_id = NULL, parked = false, assumed = false, look_at = NULL, offer_due = false,
+        report_refusals = 0, reporter_id = NULL, parked = false, assumed = false, look_at = NULL, retry_at = NULL,
+        offer_due = false,
         lease_id = s.lease_id, last_lease_id = s.lease_id, attempts = t.attempts + 1, changed_at = now(),
         crashes = t.crashes + s.crashed
     FROM seen s

@@ -243,10 +243,11 @@ WHERE t.id = %s AND t.status = '{Status.PERFORMED}' AND t.outcome = '{Outcome.FA
 """
 
 
-def _offer(task: ExternalTask, engine: Engine) -> None:
+def _offer(task_id: int, task: ExternalTask, engine: Engine) -> None:
     """A settled task gets its retries back, until its next lease: a delayed parking may take them again."""
     if task.retries == 0:
         engine.set_retries(task.id, 1)
+    leases.offered(task_id)
 
 
 def _ask_about(row: Any, engine: Engine) -> None:
@@ -261,13 +262,14 @@ def _still_there(row: Any, task: ExternalTask, engine: Engine) -> None:
     last lease).
     """
     if row.offer_due:
-        _offer(task, engine)
+        _offer(row.id, task, engine)
     if task.retries != 0 or row.status != Status.PERFORMED or row.parked or row.lease_id is not None:
         return
     if row.outcome == Outcome.FAILED:
         sql.query(_FAILURE_KNOWN, [row.id])
     elif row.next_report_at is None:
         engine.set_retries(task.id, 1)
+        leases.offered(row.id)
 
 
 def _due() -> int:

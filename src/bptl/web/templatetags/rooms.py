@@ -32,6 +32,12 @@ def outcome_badge(outcome: str) -> SafeString | str:
     return _badge(OUTCOMES[outcome]) if outcome else ""
 
 
+@register.simple_tag
+def badge(word: Word) -> SafeString:
+    """A word with its colour and meaning."""
+    return _badge(word)
+
+
 @register.filter
 def lease_end(ended_as: str) -> str:
     """Why a lease ended, in words."""
