@@ -36,7 +36,7 @@ USER = "jansen"
 DURATIONS = (1.0, 1.5, 2.0, 2.5, 3.0)
 """Seconds that each of the three tasks of a case takes, by turns."""
 
-ACTING_SECONDS = 0.5
+ACTING_SECONDS = 0.8
 """How long the recording service takes to act: a kill hits calls that are under way."""
 
 HAND_OVER_SECONDS = 60.0
@@ -176,6 +176,8 @@ class Play:
 
     def _kill_a_worker_that_runs_units(self) -> tuple[datetime, Any]:
         rows = self._recap.rows
+        ((connections, most),) = rows(_CONNECTIONS)
+        self._say(f"BPTL has {connections} connections to PostgreSQL, which allows {most}")
         ((process, host, pid, running),) = self._recap.wait("units run", lambda: rows(_BUSIEST), seconds=60)
         killed, name = self._kill(host, pid)
         self._say(f"{name} killed: it ran {running} units")
@@ -277,11 +279,16 @@ _LEADER = """
 SELECT p.id, p.host, p.pid FROM tasks_pollleadership AS l JOIN tasks_process AS p ON p.id = l.process_id
 WHERE l.expires_at > now() LIMIT 1
 """
+# Best of all one whose units are in the middle of an effect: it takes ACTING_SECONDS until its end is known.
 _BUSIEST = """
 SELECT p.id, p.host, p.pid, count(*)
 FROM tasks_task AS task JOIN tasks_lease AS lease ON lease.id = task.lease_id
 JOIN tasks_process AS p ON p.id = lease.holder_id
-WHERE task.status = 'running' GROUP BY p.id ORDER BY count(*) DESC LIMIT 1
+LEFT JOIN tasks_effect AS effect ON effect.lease_id = lease.id AND effect."end" = ''
+WHERE task.status = 'running' GROUP BY p.id ORDER BY count(effect.id) DESC, count(*) DESC LIMIT 1
+"""
+_CONNECTIONS = """
+SELECT count(*), current_setting('max_connections') FROM pg_stat_activity WHERE application_name = 'bptl'
 """
 _NEXT_FETCH = "SELECT min(started_at) FROM tasks_fetch WHERE process_id <> %s AND started_at > %s"
 _NEXT_RECORDED = """
