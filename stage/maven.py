@@ -1,4 +1,4 @@
-"""Builds the engines of tests/engines/maven, once per change of their sources."""
+"""Builds the engines of tests/engines, once per change of their sources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 from stage.processes import Part, PartFailed
 
-PROJECT = Path(__file__).resolve().parent.parent / "tests" / "engines" / "maven"
+_ENGINES = Path(__file__).resolve().parent.parent / "tests" / "engines"
+
+FLOWABLE = "flowable"
 
 # The first build on a machine loads some hundred libraries.
 _BUILD_SECONDS = 900.0
@@ -37,31 +39,33 @@ def java() -> str:
 
 
 def engine_jar(product: str) -> Path:
-    """The runnable jar of ``product`` (a profile of the Maven project), built when it is missing or out of date.
+    """The runnable jar of ``product`` (a Maven project or a profile of one), built when missing or out of date.
 
     Raises JavaMissing and PartFailed. Two processes that ask at once build once.
     """
-    target = PROJECT / "target"
+    project = _ENGINES / (FLOWABLE if product == FLOWABLE else "maven")
+    target = project / "target"
     target.mkdir(exist_ok=True)
     jar = target / f"engine-{product}.jar"
     stamp = target / f"engine-{product}.sha256"
     with (target / "build.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sources = _hash_of_sources()
+        sources = _hash_of_sources(project)
         if not (jar.exists() and stamp.exists() and stamp.read_text() == sources):
-            _build(product, log=target / f"build-{product}.log")
+            _build(product, project, log=target / f"build-{product}.log")
             stamp.write_text(sources)
     return jar
 
 
-def _build(product: str, *, log: Path) -> None:
+def _build(product: str, project: Path, *, log: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise JavaMissing("mvn")
     log.unlink(missing_ok=True)
+    profile = [] if product == FLOWABLE else [f"-P{product}"]
     build = Part(
         f"the build of {product}",
-        [maven, "-q", "-B", "-f", str(PROJECT / "pom.xml"), f"-P{product}", "package"],
+        [maven, "-q", "-B", "-f", str(project / "pom.xml"), *profile, "package"],
         log=log,
     )
     build.start()
@@ -73,10 +77,10 @@ def _build(product: str, *, log: Path) -> None:
         raise PartFailed(build.name, reason=f"failed with exit code {code}", log=log)
 
 
-def _hash_of_sources() -> str:
+def _hash_of_sources(project: Path) -> str:
     total = hashlib.sha256()
-    for path in sorted([PROJECT / "pom.xml", *(PROJECT / "src").rglob("*")]):
+    for path in sorted([project / "pom.xml", *(project / "src").rglob("*")]):
         if path.is_file():
-            total.update(str(path.relative_to(PROJECT)).encode())
+            total.update(str(path.relative_to(project)).encode())
             total.update(path.read_bytes())
     return total.hexdigest()

@@ -1,5 +1,6 @@
 """The pages of docs/reference that are made from code: ``python -m stage.reference [FOLDER]`` writes them.
 
+``--check`` writes nothing and ends with 1 when a page is not what the code says.
 Reads the settings, so the environment must be fit to start with; a setting there changes the defaults that are shown.
 """
 
@@ -169,12 +170,42 @@ def _page(lines: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def rest_api() -> str:
+    """The description of the REST API, which must be valid OpenAPI and described without a doubt."""
+    # Read here: they need the settings.
+    from django.utils import translation
+    from drf_spectacular.drainage import GENERATOR_STATS
+    from drf_spectacular.generators import SchemaGenerator
+    from drf_spectacular.renderers import OpenApiYamlRenderer
+    from drf_spectacular.validation import validate_schema
+
+    with translation.override("en"):
+        described = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+        validate_schema(described)  # type: ignore[no-untyped-call]
+        if GENERATOR_STATS:
+            GENERATOR_STATS.emit_summary()
+            raise ValueError("the description of the REST API is not complete; see above")
+        text: bytes = OpenApiYamlRenderer().render(described, renderer_context={})  # type: ignore[no-untyped-call]
+    return text.decode()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "environment.md": environment,
     "command-line.md": command_line,
     "work-units.md": work_units,
     "rows.md": rows,
+    "openapi.yaml": rest_api,
 }
+
+
+def stale(folder: Path = FOLDER) -> list[str]:
+    """The pages that are not what the code says."""
+    start_django()
+    return [
+        name
+        for name, page in PAGES.items()
+        if not (folder / name).exists() or (folder / name).read_text(encoding="utf-8") != page()
+    ]
 
 
 def main(folder: Path = FOLDER) -> None:
@@ -185,4 +216,7 @@ def main(folder: Path = FOLDER) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]))
+    if sys.argv[1:] != ["--check"]:
+        main(*map(Path, sys.argv[1:2]))
+    elif found := stale():
+        sys.exit(f"not what the code says any more: {', '.join(found)}; write them anew with ./run docs")

@@ -35,8 +35,10 @@ def alive(kind: str | None) -> None:
     if kind == "web":
         told = _unanswered(port=_port("UWSGI_PORT", 8000), path="/live", worst=200)
     elif kind == "flower":
-        # Whether it lets us in is not the question.
-        told = _unanswered(port=_port("FLOWER_PORT", 5555), path="/", worst=499)
+        # Without a login this page says OK; should it ask for one, Flower lives all the same.
+        prefix = os.environ.get("FLOWER_URL_PREFIX", "").strip().strip("/")
+        path = f"/{prefix}/healthcheck" if prefix else "/healthcheck"
+        told = _unanswered(port=_port("FLOWER_PORT", 5555), path=path, worst=499)
     else:
         told = _stale(os.environ.get("BPTL_ALIVE_FILE", ""))
     if told:

@@ -42,8 +42,10 @@ def everything() -> Iterator[Checked]:
     alive = queries.fleet()
     yield from _about("processes", _processes(alive))
     yield from _about("tasks", _tasks(alive))
+    called = list(Mapping.objects.filter(engine=None, active=True).order_by("topic"))
+    yield from _about("REST API", [finding for mapping in called for finding in _mapping(mapping)])
     rows = list(Engine.objects.order_by("name"))
-    if not rows:
+    if not rows and not called:
         yield Checked("engines", Finding(Mark.BAD, "there is none; add one with: bptl engines add --help"))
     for engine in rows:
         yield from _about(f"engine {engine.name}", _engine(engine, pollers=alive.pollers))
@@ -159,9 +161,7 @@ def _mapping(mapping: Mapping) -> Iterator[Finding]:
     name = f"mapping {mapping.pk} (topic {mapping.topic})"
     faults = mappings.problems(mapping)
     for fault in faults:
-        yield Finding(
-            Mark.BAD, f"{name} is not fetched: {fault}; correct or pause it: bptl mappings pause {mapping.pk}"
-        )
+        yield Finding(Mark.BAD, f"{name} is not used: {fault}; correct or pause it: bptl mappings pause {mapping.pk}")
     if not faults:
         yield Finding(Mark.GOOD, f"{name} is done by {mapping.unit}")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import click
 
 from bptl import __version__
 from bptl.cli.lazy import LazyGroup, Verb
-from bptl.cli.start import obey_early_stop
 
 VERBS = (
     Verb("web", "bptl.cli.web", "Serve the pages for people."),
@@ -21,6 +22,7 @@ VERBS = (
     Verb("engines", "bptl.cli.engines", "The engines that BPTL works for."),
     Verb("mappings", "bptl.cli.mappings", "Which work unit does which topic."),
     Verb("tasks", "bptl.cli.task_commands", "Where tasks are, and what to do about them."),
+    Verb("tokens", "bptl.cli.tokens", "Keys by which machines call the REST API."),
     Verb("units", "bptl.cli.units", "The catalogue of work units."),
     Verb("try", "bptl.cli.try_model", "Run one BPMN model in a sandbox and show its path.", "try_model"),
     Verb("sandbox", "bptl.cli.sandbox", "A small BPMN engine for laptops and tests; not for production."),
@@ -37,7 +39,7 @@ def bptl() -> None:
 
 def main() -> None:
     """Run the command line; known faults end as one line each on stderr, with exit code 2 for the configuration."""
-    obey_early_stop()
+    _obey_early_stop()
     try:
         bptl(prog_name="bptl")
     except Exception as error:
@@ -50,3 +52,13 @@ def main() -> None:
         for line in explained.lines:
             click.echo(f"bptl: {line}", err=True)
         sys.exit(explained.exit_code)
+
+
+def _obey_early_stop() -> None:
+    """Let SIGTERM end this process before a library has taken it over.
+
+    The kernel ignores a signal that the first process of a container has no handler for: a stop while the process
+    still starts or waits would last until the container is killed.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

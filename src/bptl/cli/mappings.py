@@ -26,7 +26,7 @@ def list_mappings() -> None:
     rows = [
         (
             str(mapping.pk),
-            mapping.engine.name,
+            mapping.engine_name,
             mapping.topic,
             mapping.unit,
             "active" if mapping.active else "paused",
@@ -53,7 +53,7 @@ def _codes(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 @mappings.command()
-@click.option("--engine", "engine_name", required=True, help="Name of the engine.")
+@click.option("--engine", "engine_name", required=True, help="Name of the engine; rest: for calls of the REST API.")
 @click.option("--topic", required=True, help="Topic of the external task.")
 @click.option("--unit", required=True, help="Name of the work unit; see bptl units.")
 @click.option("--lock", type=click.IntRange(min=10), default=300, show_default=True, help="Seconds.")
@@ -96,7 +96,7 @@ def add(
     """Let UNIT do the tasks of TOPIC."""
     start_django()
     from bptl.cli import rows
-    from bptl.connections.models import Mapping
+    from bptl.connections.models import WITHOUT_ENGINE, Mapping
     from bptl.work_units import registry
 
     try:
@@ -105,7 +105,7 @@ def add(
         raise click.UsageError(f"{error}; see bptl units") from error
     mapping = rows.save(
         Mapping(
-            engine=rows.engine(engine_name),
+            engine=None if engine_name == WITHOUT_ENGINE else rows.engine(engine_name),
             topic=topic,
             unit=unit,
             active=not paused,

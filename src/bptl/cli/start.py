@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 
 import django
 
@@ -42,13 +41,3 @@ def start_process() -> None:
 
     for name, reason in settings.BPTL_RETIRED_NAMES:
         log.warning("setting.ignored", name=name, reason=reason)
-
-
-def obey_early_stop() -> None:
-    """Let SIGTERM end this process before a library has taken it over.
-
-    The kernel ignores a signal that the first process of a container has no handler for: a stop while the process
-    still starts or waits would last until the container is killed.
-    """
-    if os.getpid() == 1:
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

@@ -37,7 +37,7 @@ def row(task: Task) -> tuple[str, ...]:
         task.status + (", parked" if task.parked else ""),
         task.outcome or "-",
         task.topic,
-        task.engine.name,
+        task.engine_name,
         task.business_key or "-",
         task.process_instance_id or "-",
         str(task.attempts),
@@ -51,7 +51,7 @@ def facts(task: Task) -> dict[str, Any]:
         "id": task.pk,
         "status": task.status,
         "outcome": task.outcome,
-        "engine": task.engine.name,
+        "engine": task.engine_name,
         "topic": task.topic,
         "external_id": task.external_id,
         "process_instance_id": task.process_instance_id,
@@ -163,7 +163,8 @@ def _cause(error: Mapping[str, Any]) -> str:
 
 def _about(task: Task) -> Iterator[str]:
     rows = {
-        "engine": f"{task.engine.name}, external task {task.external_id}",
+        "engine": f"{task.engine.name}, external task {task.external_id}" if task.engine else "",
+        "caller": f"{task.caller or 'unknown'}, Idempotency-Key {task.external_id}" if not task.engine else "",
         "unit": task.mapping.unit if task.mapping else "its mapping was deleted",
         "process": f"{task.process_definition_key}, instance {task.process_instance_id}, activity {task.activity_id}",
         "business key": task.business_key,

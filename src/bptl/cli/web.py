@@ -45,17 +45,34 @@ class Server(BaseApplication):
         return get_internal_wsgi_application()
 
 
+def _send_wakes(_worker: object) -> None:
+    """In each process that serves: calls of the REST API make work, and workers hear of it at once."""
+    # Here, after the fork: it starts a thread, and the process that only watches the others needs no Celery.
+    from bptl.tasks import wake
+    from bptl.workers.waker import Waker
+
+    waker = Waker()
+    waker.start()
+    wake.use(waker.send)
+
+
 @click.command()
 @click.option("--bind", help="Address and port or unix:PATH; default 127.0.0.1 and UWSGI_PORT (8000).")
 @click.option("--processes", type=click.IntRange(min=1), help="Default UWSGI_PROCESSES (2).")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads in each process; default UWSGI_THREADS (4).")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads for pages in each process; default UWSGI_THREADS (4). Waiting calls of the REST API have others.",
+)
 def web(bind: str | None, processes: int | None, threads: int | None) -> None:
     """Serve the pages until SIGTERM, then let running requests finish."""
     start_process()
     options: dict[str, Any] = {
         "bind": bind or f"127.0.0.1:{settings.UWSGI_PORT}",
         "workers": processes or settings.UWSGI_PROCESSES,
-        "threads": threads or settings.UWSGI_THREADS,
+        # Waiting calls have threads of their own, so that they never keep a page waiting.
+        "threads": (threads or settings.UWSGI_THREADS) + settings.BPTL_CALLS_WAITING,
+        "post_worker_init": _send_wakes,
         "worker_class": "gthread",
         "timeout": REQUEST_SECONDS,
         "graceful_timeout": int(settings.BPTL_GRACE_SECONDS),

@@ -215,6 +215,48 @@ BPTL_GRACE_SECONDS = environment.seconds(
     "BPTL_GRACE_SECONDS", default=45, minimum=1, help="How long a stopping process lets running work finish."
 )
 
+# -- Calls of the REST API --------------------------------------------------------------------------------------------
+
+BPTL_CALL_SECONDS = environment.seconds(
+    "BPTL_CALL_SECONDS",
+    default=40,
+    minimum=1,
+    maximum=3600,
+    help="How long a call of /api/v1/work-unit waits for its work. Proxies must allow more; with less than "
+    "BPTL_GRACE_SECONDS a stopping web process still answers.",
+)
+BPTL_CALLS_WAITING = environment.integer(
+    "BPTL_CALLS_WAITING",
+    default=16,
+    minimum=1,
+    maximum=1000,
+    help="Calls that may wait at once in each web process; it has so many threads beside UWSGI_THREADS.",
+)
+BPTL_CALL_BYTES = environment.integer(
+    "BPTL_CALL_BYTES", default=10 * 1024 * 1024, minimum=1024, help="Largest body of a call, in bytes."
+)
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "bptl.api.authentication.TokenAuthentication",
+        "bptl.api.authentication.PasswordAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["bptl.api.body.LimitedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.0",
+    "TITLE": "BP Task Library API",
+    "DESCRIPTION": "Work units for Activiti, Flowable and every other engine that can call a REST API.",
+    "VERSION": "1",
+    "LICENSE": {"name": "EUPL-1.2", "url": "https://eupl.eu/1.2/en/"},
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "ENFORCE_NON_BLANK_FIELDS": True,
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
 BPTL_WAIT_SECONDS = environment.seconds(
     "BPTL_WAIT_SECONDS",
     default=120,
@@ -244,11 +286,15 @@ DEFAULT_FROM_EMAIL = environment.text("DEFAULT_FROM_EMAIL", default="bptl@exampl
 
 INSTALLED_APPS = [
     "bptl.accounts",
+    "bptl.api",
     "bptl.connections",
     "bptl.tasks",
     "bptl.web",
     "bptl.workers",
     "django_celery_beat",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

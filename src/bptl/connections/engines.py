@@ -11,20 +11,24 @@ from bptl.connections import models
 from bptl.engines import base
 from bptl.engines.camunda7.client import Camunda7
 from bptl.engines.camunda7.credentials import Basic, Bearer
+from bptl.engines.nobody import Nobody
 
 SPARE_CONNECTIONS = 16
 """Polls, upkeep and delivery talk to the engine beside the places that run units."""
 
 _lock = threading.Lock()
+_nobody = Nobody()
 _clients: dict[int, tuple[datetime, Camunda7]] = {}
 
 
-def client(engine: models.Engine) -> base.Engine:
-    """The client of a saved ``engine`` as the row is now, with its connections kept open.
+def client(engine: models.Engine | None) -> base.Engine:
+    """The client of a saved ``engine`` as the row is now, with its connections kept open; None: of no engine at all.
 
     The client of an older row is closed; calls that still use it end normally. Somebody who still holds the older row
     gets the newer client, so that two readers cannot take turns in replacing it. Raises secrets.Undecryptable.
     """
+    if engine is None:
+        return _nobody
     with _lock:
         known = _clients.get(engine.pk)
         if known is not None and known[0] >= engine.updated_at:

@@ -49,8 +49,9 @@ def active_mappings(engine: Engine) -> list[Mapping]:
 
 @dataclass(frozen=True, slots=True)
 class FilterGroup:
-    """Mappings that go into one fetch: each topic once, one order for all."""
+    """Mappings of one engine that go into one fetch: each topic once, one order for all."""
 
+    engine: Engine
     mappings: tuple[Mapping, ...]
 
     @property
@@ -66,8 +67,10 @@ class FilterGroup:
     @property
     def key(self) -> str:
         """12 hex digits that change when a mapping of the group, or the engine itself, is changed."""
-        engine = self.mappings[0].engine
-        parts = [(engine.pk, engine.updated_at), *((mapping.pk, mapping.updated_at) for mapping in self.mappings)]
+        parts = [
+            (self.engine.pk, self.engine.updated_at),
+            *((mapping.pk, mapping.updated_at) for mapping in self.mappings),
+        ]
         text = ",".join(f"{pk}@{updated_at.isoformat()}" for pk, updated_at in parts)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -85,7 +88,7 @@ def filter_groups(engine: Engine) -> list[FilterGroup]:
         layer = seen.get((*order, mapping.topic), 0)
         seen[*order, mapping.topic] = layer + 1
         layers.setdefault((*order, layer), []).append(mapping)
-    return [FilterGroup(tuple(group)) for group in sorted(layers.values(), key=lambda group: group[0].pk)]
+    return [FilterGroup(engine, tuple(group)) for group in sorted(layers.values(), key=lambda group: group[0].pk)]
 
 
 def topic_request(mapping: Mapping, unit: WorkUnit) -> TopicRequest:
@@ -93,7 +96,9 @@ def topic_request(mapping: Mapping, unit: WorkUnit) -> TopicRequest:
 
     A mapping that names no tenants gets those of its engine.
     """
-    tenant_ids = mapping.tenant_ids or ([] if mapping.without_tenant else mapping.engine.tenant_ids)
+    tenant_ids = mapping.tenant_ids or (
+        [] if mapping.without_tenant or mapping.engine is None else mapping.engine.tenant_ids
+    )
     return TopicRequest(
         topic=mapping.topic,
         lock_duration=mapping.lock_duration,

@@ -14,6 +14,9 @@ from django.utils.translation import gettext_lazy as _
 
 from bptl.connections import plans, secrets
 
+WITHOUT_ENGINE = "rest"
+"""What stands for an engine's name where there is none: work that a caller of the REST API asks for."""
+
 LONGEST_RUN = 600
 """Seconds that a unit may run when neither its mapping nor CELERY_TASK_SOFT_TIME_LIMIT says otherwise."""
 
@@ -81,6 +84,8 @@ class Engine(models.Model):
     def clean(self) -> None:
         """Normalise address and login, and refuse an address that we could not or should not call."""
         super().clean()
+        if self.name == WITHOUT_ENGINE:
+            raise ValidationError({"name": _("This name stands for calls of the REST API, which have no engine.")})
         if self.authentication != Authentication.BASIC:
             self.username = ""
         if self.authentication == Authentication.NONE:
@@ -113,9 +118,17 @@ class Engine(models.Model):
 
 
 class Mapping(models.Model):
-    """Connects a topic of an engine, perhaps filtered, to the work unit that does it."""
+    """Connects a topic of an engine, perhaps filtered, or of the REST API to the work unit that does it."""
 
-    engine = models.ForeignKey(Engine, verbose_name=_("engine"), on_delete=models.CASCADE, related_name="mappings")
+    engine = models.ForeignKey(
+        Engine,
+        verbose_name=_("engine"),
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="mappings",
+        help_text=_("Empty: for calls of the REST API, which Activiti, Flowable and every other engine can make."),
+    )
     topic = models.CharField(_("topic"), max_length=255)
     unit = models.CharField(_("work unit"), max_length=255, help_text=_("Name of a registered work unit."))
     active = models.BooleanField(_("active"), default=True)
@@ -182,6 +195,12 @@ class Mapping(models.Model):
                 ],
                 violation_error_message=_("This engine already has a mapping of this topic with the same filters."),
             ),
+            models.UniqueConstraint(
+                name="mapping_one_per_topic_of_calls",
+                fields=["topic"],
+                condition=models.Q(engine=None),
+                violation_error_message=_("This topic of the REST API has a mapping already."),
+            ),
             models.CheckConstraint(name="mapping_lock_at_least_10_s", condition=models.Q(lock_seconds__gte=10)),
             models.CheckConstraint(name="mapping_run_at_least_1_s", condition=models.Q(longest_run_seconds__gte=1)),
             models.CheckConstraint(
@@ -192,13 +211,24 @@ class Mapping(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.engine.name}/{self.topic} → {self.unit}"
+        return f"{self.engine_name}/{self.topic} → {self.unit}"
+
+    @property
+    def engine_name(self) -> str:
+        """The engine's name, or what stands for it where there is none."""
+        return self.engine.name if self.engine else WITHOUT_ENGINE
 
     def clean(self) -> None:
-        """Normalise lists, so that equal filters are equal rows, and refuse a retry plan that nobody can read."""
+        """Normalise lists, so that equal filters are equal rows, and refuse a retry plan that nobody can read.
+
+        A call of the REST API has nothing to filter by: filters without an engine are refused, not ignored.
+        """
         super().clean()
         self.definition_keys = sorted(set(self.definition_keys or []))
         self.tenant_ids = sorted(set(self.tenant_ids or []))
+        filters = (self.business_key, self.definition_keys, self.version_tag, self.tenant_ids, self.without_tenant)
+        if self.engine_id is None and any(filters):
+            raise ValidationError(_("Calls of the REST API have nothing to filter by: leave the filters empty."))
         if self.retry_plan:
             try:
                 plans.parse(self.retry_plan)

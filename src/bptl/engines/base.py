@@ -12,6 +12,7 @@ compared with ours (design, rule 4). Every call has a time-out and raises only t
     ├── NotFound             the task, instance, definition or file does not exist (any more)
     ├── LockRefused          a task operation was refused: another owner, expired, suspended; a get() says which
     ├── InvalidRequest       the engine cannot read what we sent (a value, a type, a filter): never right by repeating
+    ├── NoEngine             the task has no engine: a caller of the REST API asked for it
     └── EngineRefused        the engine understood and failed on it, usually in a step after the task; rolled back
 """
 
@@ -97,6 +98,13 @@ class InvalidRequest(EngineError):
 
 class EngineRefused(EngineError):
     """The engine tried and failed (for instance a script behind the task); everything is rolled back."""
+
+
+class NoEngine(EngineError):
+    """Asked of the engine of a task that has none."""
+
+    def __init__(self) -> None:
+        super().__init__("this task has no engine: it was asked for through the REST API")
 
 
 @dataclass(frozen=True, slots=True)

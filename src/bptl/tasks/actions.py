@@ -37,6 +37,10 @@ def retry(task_id: int, *, actor: str, reason: str) -> None:
     task = Task.objects.select_related("engine").get(id=task_id)
     if (task.status, task.outcome) != (Status.DELIVERED, Outcome.FAILED):
         raise ActionRefused(task_id, f"only a failed task is tried again, this one is {_where(task)}")
+    if task.engine is None:
+        raise ActionRefused(
+            task_id, f"no engine offers it: its caller repeats the call with Idempotency-Key {task.external_id}"
+        )
     with transaction.atomic():
         Task.objects.filter(id=task_id).update(crashes=0)
         _note(task, "task.retried", actor=actor, reason=reason)
@@ -188,7 +192,7 @@ def possible(task: Task) -> tuple[str, ...]:
     """The actions of this module that the task allows as it is now: retry, deliver_again, complete, hand_back."""
     state = Status(task.status), Outcome(task.outcome)
     allowed_now = {
-        "retry": state == (Status.DELIVERED, Outcome.FAILED),
+        "retry": state == (Status.DELIVERED, Outcome.FAILED) and task.engine_id is not None,
         "deliver_again": task.status == Status.PERFORMED and (task.parked or task.lease_id is None),
         "complete": allowed(Move.COMPLETE_BY_HAND, *state),
         "give_up": allowed(Move.GIVE_UP, *state) and (task.parked or task.lease_id is None),

@@ -314,7 +314,8 @@ def _follow(row: Any, lease_id: uuid.UUID, *, doubled: bool) -> None:
 _OFFER = f"""
 WITH moved AS (
     UPDATE tasks_task t SET status = '{MOVES[Move.SETTLE].target}', lease_id = NULL, reporter_id = NULL, parked = false,
-        next_report_at = NULL, report_error = '', offer_due = true, look_at = now(), changed_at = now()
+        next_report_at = NULL, report_error = '', offer_due = t.engine_id IS NOT NULL,
+        look_at = CASE WHEN t.engine_id IS NOT NULL THEN now() END, changed_at = now()
     WHERE t.id = %s AND t.status = '{MOVES[Move.SETTLE].statuses[0]}'
       AND (t.parked OR t.lease_id IS NULL)
       AND NOT EXISTS (SELECT 1 FROM tasks_effect e WHERE e.task_id = t.id AND e."end" = ''

@@ -24,7 +24,7 @@ class Held:
 
     lease_id: uuid.UUID
     task_id: int
-    engine_id: int
+    engine_id: int | None
     external_id: str
     worker_id: str
     status: str
@@ -95,10 +95,12 @@ WITH seen AS (
             CASE WHEN %s THEN '{Status.LOST}' ELSE '{_RETURN.target}' END ELSE t.status END,
         crashes = t.crashes + CASE WHEN %s AND t.status = '{Status.RUNNING}' THEN 1 ELSE 0 END,
         lease_id = NULL, reporter_id = NULL, next_report_at = NULL, changed_at = now(),
-        retry_at = CASE %s::text WHEN '{LeaseEnd.EXPIRED}' THEN seen.expiry + interval '1 second'
+        retry_at = CASE WHEN t.engine_id IS NULL THEN NULL ELSE
+            CASE %s::text WHEN '{LeaseEnd.EXPIRED}' THEN seen.expiry + interval '1 second'
             WHEN '{LeaseEnd.GIVEN_BACK}' THEN now() + interval '0.5 second'
-            WHEN '{LeaseEnd.PROCESS_DEAD}' THEN now() + interval '0.5 second' END,
-        look_at = CASE WHEN %s AND t.status IN ({_HELD_STATUSES}) THEN NULL ELSE now() + %s END
+            WHEN '{LeaseEnd.PROCESS_DEAD}' THEN now() + interval '0.5 second' END END,
+        look_at = CASE WHEN t.engine_id IS NULL OR (%s AND t.status IN ({_HELD_STATUSES})) THEN NULL
+            ELSE now() + %s END
     FROM seen WHERE t.id = seen.id AND t.lease_id = seen.lease
     RETURNING t.id, seen.lease
 ), ended AS (

@@ -9,13 +9,14 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from bptl.connections.models import Engine, Mapping
+from bptl.connections.models import WITHOUT_ENGINE, Engine, Mapping
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, outcomes_of
 
 DEAD_AFTER = timedelta(seconds=15)
@@ -131,10 +132,36 @@ def _lifecycle_allows() -> Q:
 
 
 class Task(models.Model):
-    """Our record of one external task of an engine."""
+    """Our record of one external task of an engine, or of one call of the REST API."""
 
-    engine = models.ForeignKey(Engine, verbose_name=_("engine"), on_delete=models.PROTECT, related_name="tasks")
-    external_id = models.CharField(_("external task"), max_length=64)
+    engine = models.ForeignKey(
+        Engine,
+        verbose_name=_("engine"),
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="tasks",
+        help_text=_("Empty: it was asked for through the REST API."),
+    )
+    external_id = models.CharField(
+        _("external task"), max_length=255, help_text=_("The Idempotency-Key of a call of the REST API.")
+    )
+    caller = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("caller"),
+        on_delete=models.SET_NULL,
+        null=True,
+        db_index=False,  # nearly all tasks have none; the few are found by the constraint below
+        related_name="+",
+        help_text=_("Who asked for it through the REST API."),
+    )
+    request_digest = models.CharField(
+        _("digest of the request"),
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("SHA-256 of topic and variables of a call: a repeated key must come with the same."),
+    )
     topic = models.CharField(_("topic"), max_length=255)
     mapping = models.ForeignKey(
         Mapping,
@@ -204,6 +231,9 @@ class Task(models.Model):
         verbose_name_plural = _("tasks")
         constraints = [
             models.UniqueConstraint(name="task_one_per_external_task", fields=["engine", "external_id"]),
+            models.UniqueConstraint(
+                name="task_one_per_call", fields=["caller", "external_id"], condition=Q(engine=None)
+            ),
             models.CheckConstraint(name="task_outcome_fits_status", condition=_lifecycle_allows()),
             models.CheckConstraint(
                 name="task_held_has_lease", condition=~Q(status__in=["queued", "running"]) | Q(lease_id__isnull=False)
@@ -241,6 +271,11 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return f"{self.topic} {self.external_id}"
+
+    @property
+    def engine_name(self) -> str:
+        """The engine's name, or what stands for it where there is none."""
+        return self.engine.name if self.engine else WITHOUT_ENGINE
 
 
 class Lease(models.Model):

@@ -10,6 +10,7 @@ from datetime import timedelta
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 
+from bptl.connections.models import WITHOUT_ENGINE
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import Status, outcomes_of
 from bptl.tasks.models import DEAD_AFTER, EFFECT_DOUBLED, Effect, Event, Fetch, Lease, Process, ProcessKind, Task
@@ -17,7 +18,10 @@ from bptl.tasks.models import DEAD_AFTER, EFFECT_DOUBLED, Effect, Event, Fetch, 
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Filters that combine; empty ones leave out. ``before_id`` continues a list (newest first)."""
+    """Filters that combine; empty ones leave out. ``before_id`` continues a list (newest first).
+
+    ``engine`` is a name, or WITHOUT_ENGINE.
+    """
 
     status: str = ""
     outcome: str = ""
@@ -29,16 +33,17 @@ class TaskFilter:
 
     def q(self) -> Q:
         """The filter as Django's Q."""
+        called = Q(engine=None) if self.engine == WITHOUT_ENGINE else Q()
         names = {
             "status": self.status,
             "outcome": self.outcome,
-            "engine__name": self.engine,
+            "engine__name": "" if self.engine == WITHOUT_ENGINE else self.engine,
             "topic": self.topic,
             "process_instance_id": self.process_instance_id,
             "business_key": self.business_key,
             "id__lt": self.before_id,
         }
-        return Q(**{name: value for name, value in names.items() if value})
+        return called & Q(**{name: value for name, value in names.items() if value})
 
 
 def tasks(wanted: TaskFilter, *, limit: int = 50) -> Sequence[Task]:
@@ -137,7 +142,7 @@ class TaskStory:
 
 def story(task_id: int) -> TaskStory:
     """One task, its leases, events and effects in order; raises Task.DoesNotExist."""
-    task = Task.objects.select_related("engine", "mapping").get(id=task_id)
+    task = Task.objects.select_related("engine", "mapping", "caller").get(id=task_id)
     leases = list(task.leases.order_by("number"))
     holders = Process.objects.in_bulk({lease.holder_id for lease in leases})
     return TaskStory(task, leases, list(task.events.order_by("id")), holders, list(task.effects.order_by("id")))

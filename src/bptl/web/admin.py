@@ -6,9 +6,10 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.utils.translation import gettext_lazy as _
 
-from bptl.accounts.models import User
+from bptl.accounts.models import Token, User
 from bptl.connections.models import Engine, Mapping
 from bptl.tasks.models import Fetch, Process, Task
+from bptl.web.admin_accounts import TokenAdmin
 from bptl.web.admin_engines import EngineAdmin
 from bptl.web.admin_mappings import MappingAdmin
 from bptl.web.admin_tasks import FetchAdmin, ProcessAdmin, TaskAdmin
@@ -18,6 +19,7 @@ admin.site.site_title = "BPTL"
 admin.site.index_title = _("Administration")
 
 admin.site.register(User, UserAdmin)
+admin.site.register(Token, TokenAdmin)
 admin.site.register(Engine, EngineAdmin)
 admin.site.register(Mapping, MappingAdmin)
 admin.site.register(Task, TaskAdmin)

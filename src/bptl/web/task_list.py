@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from bptl.connections.models import Engine
+from bptl.connections.models import WITHOUT_ENGINE, Engine
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.tasks import queries
 from bptl.tasks.models import Task
@@ -82,6 +82,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
         return render(request, "web/task_rows.html", context)
     context |= {
         "engines": Engine.objects.values_list("name", flat=True),
+        "without_engine": WITHOUT_ENGINE,
         "topics": TopicMapping.objects.order_by("topic").values_list("topic", flat=True).distinct(),
     }
     return render(request, "web/task_list.html", context)

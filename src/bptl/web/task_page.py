@@ -73,7 +73,9 @@ def model_xml(request: HttpRequest, task_id: int) -> HttpResponse:
     """The BPMN 2.0 XML of a task's process, as a file; 403, 404 or 502 with the reason as text."""
     task = _with_engine(task_id)
     try:
-        xml = definitions.xml(task.engine, task.process_definition_id) if task.process_definition_id else ""
+        xml = ""
+        if task.engine and task.process_definition_id:
+            xml = definitions.xml(task.engine, task.process_definition_id)
     except NotAuthorized:
         return _refusal(_model(task), 403)
     except (EngineUnavailable, NotAuthenticated, Undecryptable):
@@ -102,6 +104,8 @@ def _refusal(model: Model, status: int) -> HttpResponse:
 
 
 def _model(task: Task) -> Model:
+    if task.engine is None:
+        return Model(problem=_("It belongs to no process that BPTL knows: it was asked for through the REST API."))
     if not task.process_definition_id:
         return Model(problem=_("The engine named no process definition for this task."))
     try:

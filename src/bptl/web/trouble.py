@@ -58,6 +58,8 @@ def trouble(story: TaskStory) -> Trouble | None:
             todo=[_("Nothing: it is tried again by itself, and the result is kept.")],
             tone="warning",
         )
+    if task.engine_id is None and task.outcome in {Outcome.FAILED, Outcome.THROWN}:
+        return _answered(task)
     if task.outcome == Outcome.FAILED:
         return _failed(task)
     if task.outcome == Outcome.THROWN:
@@ -103,6 +105,31 @@ def _failed(task: Task) -> Trouble:
     )
 
 
+def _answered(task: Task) -> Trouble:
+    """A call of the REST API that did not succeed: its caller was told, and only its caller can repeat it."""
+    result: Mapping[str, Any] = task.result or {}
+    cause, *because = str(result.get("message", "")).split(_LINK)
+    code = result.get("code", "")
+    if task.outcome == Outcome.THROWN:
+        return Trouble(
+            _("Ended with BPMN error %(code)s") % {"code": code},
+            cause,
+            todo=[_("Nothing: its caller was told. A repeated call gets the same answer.")],
+            tone="info",
+        )
+    return Trouble(
+        _("Failed; its caller was told"),
+        cause,
+        because,
+        [
+            _("Take away the cause: the variables of the call, the service, or the model."),
+            _("Then let the caller repeat its call with the same Idempotency-Key: what has happened is not repeated."),
+        ],
+        [_command("complete", task)],
+        str(result.get("details", "")),
+    )
+
+
 def _thrown(task: Task) -> Trouble:
     result: Mapping[str, Any] = task.result or {}
     return Trouble(
@@ -119,6 +146,12 @@ def _at_rest(story: TaskStory) -> Trouble | None:
         return Trouble(
             _("The engine no longer knows this task"),
             todo=[_("Nothing: its process was cancelled, or somebody else completed it.")],
+            tone="info",
+        )
+    if task.status == Status.RETURNED and task.engine_id is None:
+        return Trouble(
+            _("Nobody works on it"),
+            todo=[_("Nothing: it goes on when its caller repeats the call with the same Idempotency-Key.")],
             tone="info",
         )
     if task.status == Status.RETURNED:

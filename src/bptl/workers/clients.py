@@ -18,17 +18,19 @@ FRESH = 5.0
 
 
 class Clients:
-    """Callable: engine id → live client. Safe to share between threads."""
+    """Callable: engine id (None: no engine) → live client. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rows: dict[int, tuple[float, Engine]] = {}
 
-    def __call__(self, engine_id: int) -> base.Engine:
+    def __call__(self, engine_id: int | None) -> base.Engine:
         """The client of an engine. A row that was read before serves while the database is away.
 
         Raises EngineUnavailable when its secret cannot be read: that stops this engine and no other.
         """
+        if engine_id is None:
+            return engines.client(None)
         with self._lock:
             known = self._rows.get(engine_id)
         if known is None or known[0] < time.monotonic() - FRESH:

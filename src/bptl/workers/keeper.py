@@ -36,7 +36,7 @@ class Kept:
     """One lock. Times are monotonic seconds: until when it surely lasts, when it was last known to be set."""
 
     lease_id: uuid.UUID
-    engine_id: int
+    engine_id: int | None
     external_id: str
     worker_id: str
     lock: float
@@ -62,7 +62,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._kept: dict[uuid.UUID, Kept] = {}
         self._ending: dict[uuid.UUID, tuple[LeaseEnd, str]] = {}
-        self._calls: dict[int, ThreadPoolExecutor] = {}
+        self._calls: dict[int | None, ThreadPoolExecutor] = {}
         self._loop = Loop("keeper", self._step)
 
     def start(self) -> None:
@@ -143,7 +143,7 @@ class Keeper:
             for lock in unwritten:
                 lock.unwritten = None
 
-    def _meet(self, engine_id: int) -> None:
+    def _meet(self, engine_id: int | None) -> None:
         """Read the engine's row now: when the first extension is due, the database may be away."""
         try:
             self._clients(engine_id)

@@ -71,7 +71,7 @@ class PollingLine:
 
     @property
     def _engine(self) -> Engine:
-        return self.group.mappings[0].engine
+        return self.group.engine
 
     def start(self) -> None:
         """Begin to poll."""

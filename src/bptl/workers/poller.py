@@ -112,7 +112,7 @@ class Poller:
                     shares=len(groups),
                 )
                 self._lines[key].start()
-                log.info("line.opened", engine=groups[key].mappings[0].engine.name, group=key[1])
+                log.info("line.opened", engine=groups[key].engine.name, group=key[1])
             self._lines[key].shares = len(groups)
 
     def _end_lines(self) -> None:

@@ -6,8 +6,9 @@ import threading
 import uuid
 from typing import Any
 
+from amqp.exceptions import ChannelError
 from celery.apps.beat import Beat
-from celery.beat import Service
+from celery.beat import ScheduleEntry, Service
 from django.conf import settings
 from django.db import DatabaseError
 from django_celery_beat.schedulers import DatabaseScheduler
@@ -25,18 +26,13 @@ SWEEP_EVERY = 2.0
 """Seconds. An only worker that was killed must live for 15 s again before its sweep may judge the dead one: what comes
 on top of that is this interval."""
 
-# Messages expire with their interval: what nobody took is worth nothing when the next one comes.
+MOST_WAITING = 100
+"""Messages in a queue at which beat sends no more: nobody takes them, and a broker's memory is small. Not an expiry in
+each message: that goes by the clock of the worker, and one that runs fast would throw away every poll."""
+
 app.conf.beat_schedule = {
-    "poll": {
-        "task": "bptl.poll",
-        "schedule": POLL_EVERY,
-        "options": {"queue": LONG_POLLING, "expires": POLL_EVERY},
-    },
-    "sweep": {
-        "task": "bptl.sweep",
-        "schedule": SWEEP_EVERY,
-        "options": {"queue": WORK, "expires": SWEEP_EVERY},
-    },
+    "poll": {"task": "bptl.poll", "schedule": POLL_EVERY, "options": {"queue": LONG_POLLING}},
+    "sweep": {"task": "bptl.sweep", "schedule": SWEEP_EVERY, "options": {"queue": WORK}},
 }
 SCHEDULER = "bptl.workers.schedule:Scheduler"
 
@@ -86,8 +82,29 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         wait: float = super().tick(*args, **kwargs)
         return wait
 
+    def apply_entry(self, entry: ScheduleEntry, producer: Any) -> None:
+        """Send the message of one entry that is due, unless its queue is full of messages that nobody takes."""
+        queue = (entry.options or {}).get("queue") or WORK
+        try:
+            full = waiting(queue, producer) >= MOST_WAITING
+        except producer.connection.connection_errors as error:
+            log.warning("beat.without_broker", error=str(error))
+            return
+        if full:
+            log.warning("beat.held_back", job=entry.task, queue=queue, waiting=MOST_WAITING)
+        else:
+            super().apply_entry(entry, producer=producer)
+
     def close(self) -> None:
         """Sign off."""
         if self._process_id is not None:
             processes.sign_off(self._process_id)
         super().close()
+
+
+def waiting(queue: str, producer: Any) -> int:
+    """How many messages wait in a queue; raises the connection errors of the producer's (kombu's) broker."""
+    try:
+        return int(producer.channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError:
+        return 0  # Redis keeps no empty queue.

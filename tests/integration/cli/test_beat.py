@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+import redis
+
 from stage.ports import HOST
 from stage.postgres import connect
 from tests.integration.waiting import until
@@ -25,6 +27,27 @@ def test_beat_that_waits_for_a_database_stops_when_told_to(fresh_environment: di
         beat.send_signal(signal.SIGTERM)
         beat.stderr.close()
         assert beat.wait(timeout=60) == 0
+    finally:
+        beat.kill()
+        beat.wait()
+
+
+def test_beat_does_not_fill_the_broker_while_nobody_takes_its_messages(fresh_environment: dict[str, str]) -> None:
+    migrate = [*BPTL, "manage", "migrate", "--no-input"]
+    subprocess.run(migrate, env=fresh_environment, check=True, capture_output=True)
+    broker = redis.Redis.from_url(fresh_environment["CELERY_BROKER_URL"])
+    broker.rpush("long-polling", *["nobody takes this"] * 100)
+    beat = subprocess.Popen([*BPTL, "beat"], env=fresh_environment, stderr=subprocess.PIPE, text=True)
+    try:
+        assert beat.stderr is not None
+        while "beat.held_back" not in (line := beat.stderr.readline()):
+            assert line, "beat ended"
+        beat.stderr.close()
+        until(lambda: broker.llen("celery") > 0)
+        assert broker.llen("long-polling") == 100
+
+        broker.delete("long-polling")
+        until(lambda: broker.llen("long-polling") > 0)
     finally:
         beat.kill()
         beat.wait()

@@ -241,3 +241,15 @@ def test_units_of_a_package_that_cannot_be_loaded_need_action(monkeypatch: pytes
     monkeypatch.setattr(registry.load(), "faults", [registry.Fault("other-package", "ImportError: no module")])
     (line,) = bad()
     assert "other-package" in line
+
+
+@pytest.mark.usefixtures("broker", "fleet")
+def test_mappings_of_the_rest_api_are_checked_and_need_no_engine() -> None:
+    Mapping.objects.create(topic="leges", unit="demo.quick")
+    Mapping.objects.create(topic="stuk", unit="zgw.no_such_unit")
+
+    (found,) = bad()
+
+    assert found.startswith("REST API: mapping")
+    assert "zgw.no_such_unit" in found
+    assert "(topic leges) is done by demo.quick" in all_findings()

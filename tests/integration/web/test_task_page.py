@@ -10,6 +10,7 @@ import pytest
 from django.db.models import F
 from django.test import Client
 
+from bptl.accounts.models import User
 from bptl.connections.models import Engine
 from bptl.tasks.models import EFFECT_DOUBLED, Effect, Event, Task
 from tests.integration.web.conftest import MakeTask
@@ -263,3 +264,20 @@ def test_an_engine_that_is_down_breaks_no_page(reader: Client, make_task: MakeTa
     assert "gave no diagram" in part
     assert "Ask again" in part
     assert reader.get(f"/tasks/{task.pk}/model.xml").status_code == 502
+
+
+def test_a_call_of_the_rest_api_has_a_page_without_an_engine(reader: Client, make_task: MakeTask) -> None:
+    caller = User.objects.create_user("flowable")
+    result = {"message": "it broke", "details": "", "retries": 0, "wait_ms": 0}
+    task = make_task(outcome="failed", result=result, engine=None, caller=caller, external_id="case-17-leges")
+
+    page = reader.get(f"/tasks/{task.pk}/").content.decode()
+
+    assert "flowable" in page
+    assert "case-17-leges" in page
+    assert "same Idempotency-Key" in page
+    assert "Place in the process" not in page
+    assert "bptl tasks retry" not in page
+    assert reader.get(f"/tasks/{task.pk}/diagram/").status_code == 200
+    assert reader.get(f"/tasks/{task.pk}/model.xml").status_code == 404
+    assert f"/tasks/{task.pk}/" in reader.get("/tasks/?engine=rest").content.decode()

@@ -36,7 +36,7 @@ class Report:
     """
 
     task_id: int
-    engine_id: int
+    engine_id: int | None
     external_id: str
     lease_id: uuid.UUID
     worker_id: str

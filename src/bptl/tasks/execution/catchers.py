@@ -25,12 +25,14 @@ class Caught(StrEnum):
 
 
 def caught(
-    row: EngineRow, engine: Engine, *, definition_id: str, instance_id: str, activity_id: str, code: str
+    row: EngineRow | None, engine: Engine, *, definition_id: str, instance_id: str, activity_id: str, code: str
 ) -> Caught:
     """Whether the model of an instance, or of the processes that called it, catches ``code`` thrown by ``activity_id``.
 
-    Reading models needs READ on process definition; without it the answer is *not checked*.
+    Reading models needs READ on process definition; without it, and without an engine, the answer is *not checked*.
     """
+    if row is None:
+        return Caught.NOT_CHECKED
     try:
         if catches_error(definitions.xml(row, definition_id), activity_id, code):
             return Caught.YES

@@ -21,7 +21,7 @@ class Claim:
     task_id: int
     lease_id: uuid.UUID
     worker_id: str
-    engine_id: int
+    engine_id: int | None
     external_id: str
     topic: str
     mapping_id: int | None

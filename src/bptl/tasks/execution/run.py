@@ -85,7 +85,7 @@ def assign(claim: Claim, mappings: MappingOf[int, Mapping]) -> Assignment:
         unit = load().get(mapping.unit)
     except UnknownUnit as error:
         raise Unassignable(claim, str(error)) from error
-    return Assignment(claim, mapping.engine.name, engines.client(mapping.engine), unit, mapping)
+    return Assignment(claim, mapping.engine_name, engines.client(mapping.engine), unit, mapping)
 
 
 def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | None:

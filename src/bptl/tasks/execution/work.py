@@ -18,6 +18,7 @@ from bptl.engines.base import (
     EngineRefused,
     EngineUnavailable,
     InvalidRequest,
+    NoEngine,
     NotAuthorized,
     NotFound,
 )
@@ -319,6 +320,8 @@ class EngineProcesses:
         except NotAuthorized as error:
             missing = f" (missing: {', '.join(error.missing)})" if error.missing else ""
             raise Refused(f"the engine does not allow it{missing}: {error}") from error
+        except NoEngine as error:
+            raise Refused(f"{error.message}; a unit that works with processes cannot be called there") from error
         except InvalidRequest as error:
             raise Refused(f"the engine cannot read it: {error}") from error
         except (EngineConflict, EngineRefused) as error:

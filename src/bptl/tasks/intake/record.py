@@ -17,7 +17,7 @@ from bptl.lib.json import storable
 from bptl.lib.log import get_logger
 from bptl.tasks import sql
 from bptl.tasks.intake.fetches import Announced
-from bptl.tasks.lifecycle import LeaseEnd, Status, new_lease_cases
+from bptl.tasks.intake.leasing import lease_statement
 from bptl.tasks.models import Fetch
 from bptl.tasks.wake import wake
 
@@ -160,84 +160,10 @@ def _run(fetch: Announced, arrivals: Sequence[_Arrival]) -> dict[str, uuid.UUID]
     return {row.external_id: row.lease_id for row in rows}
 
 
-def _case(column: str, *, keep: str, otherwise: str) -> str:
-    """SQL that keeps ``column`` when the decision is not *queued* and clears it when it is."""
-    return f"{column} = CASE WHEN s.decided = 'queued' THEN {otherwise} ELSE {keep} END"
-
-
-def _decision() -> str:
-    """The decision of a new lease as SQL over t (the row) and i (the arrival), made from the lifecycle."""
-    known = "(t.outcome_id IS NOT NULL AND i.heard = t.outcome_id::text)"
-    branches = " ".join(
-        f"WHEN t.status = '{status}' AND t.outcome = '{outcome}' AND {'' if heard else 'NOT '}{known} THEN '{decided}'"
-        for status, outcome, heard, decided in new_lease_cases()
-    )
-    return f"CASE {branches} END"
-
-
-_COLUMNS = """topic, mapping_id, priority, engine_retries, variables, extension_properties, process_instance_id,
-    process_definition_id, process_definition_key, execution_id, activity_id, activity_instance_id, business_key,
-    tenant_id, created_at"""
-
-_COPIED = ", ".join(f"{name.strip()} = s.{name.strip()}" for name in _COLUMNS.split(","))
-
-_RECORD = f"""
-WITH incoming AS (
-    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS x(
-        external_id text, lease_id uuid, replaces uuid, topic text, mapping_id bigint, lock_ms int, priority bigint,
-        engine_retries int, heard text, variables jsonb, extension_properties jsonb, process_instance_id text,
-        process_definition_id text, process_definition_key text, execution_id text, activity_id text,
-        activity_instance_id text, business_key text, tenant_id text, created_at timestamptz,
-        engine_locked_until timestamptz)
-), seen AS (
-    SELECT t.id, t.lease_id AS old_lease, {_decision()} AS decided, i.*,
-        CASE WHEN t.status = '{Status.RUNNING}' AND EXISTS (
-            SELECT 1 FROM tasks_lease l JOIN tasks_process p ON p.id = l.holder_id WHERE l.id = t.lease_id
-            AND (p.stopped_at IS NOT NULL OR p.heartbeat_at < now() - interval '15 seconds')
-        ) THEN 1 ELSE 0 END AS crashed
-    FROM tasks_task t JOIN incoming i ON i.external_id = t.external_id
-    WHERE t.engine_id = %s
-    ORDER BY t.id FOR UPDATE OF t
-), renewed AS (
-    UPDATE tasks_task t SET
-        status = s.decided, {_COPIED},
-        {_case("outcome", keep="t.outcome", otherwise="''")},
-        {_case("outcome_id", keep="t.outcome_id", otherwise="NULL")},
-        {_case("result", keep="t.result", otherwise="NULL")},
-        {_case("report_tries", keep="t.report_tries", otherwise="0")},
-        {_case("report_error", keep="t.report_error", otherwise="''")},
-        {_case("by_hand", keep="t.by_hand", otherwise="false")},
-        next_report_at = CASE WHEN s.decided IN ('{Status.PERFORMED}', '{Status.UNCERTAIN}') THEN now() END,
-        report_refusals = 0, reporter_id = NULL, parked = false, assumed = false, look_at = NULL, retry_at = NULL,
-        offer_due = false,
-        lease_id = s.lease_id, last_lease_id = s.lease_id, attempts = t.attempts + 1, changed_at = now(),
-        crashes = t.crashes + s.crashed
-    FROM seen s
-    WHERE t.id = s.id AND t.lease_id IS NOT DISTINCT FROM s.replaces AND t.lease_id IS NOT DISTINCT FROM s.old_lease
-    RETURNING t.id, t.external_id, t.lease_id, t.attempts, s.old_lease, s.lock_ms, s.engine_locked_until
-), replaced AS (
-    UPDATE tasks_lease l SET ended_at = now(), ended_as = '{LeaseEnd.SUPERSEDED}'
-    FROM renewed r WHERE l.id = r.old_lease AND l.ended_at IS NULL
-    RETURNING l.id
-), added AS (
-    INSERT INTO tasks_task (engine_id, external_id, {_COLUMNS}, status, outcome, lease_id, last_lease_id,
-        attempts, by_hand, report_tries, report_refusals, report_error, parked, assumed, offer_due, crashes)
-    SELECT %s, i.external_id, {_COLUMNS}, '{Status.QUEUED}', '', i.lease_id, i.lease_id,
-        1, false, 0, 0, '', false, false, false, 0
-    FROM incoming i WHERE NOT EXISTS (SELECT 1 FROM seen s WHERE s.external_id = i.external_id)
-    ON CONFLICT (engine_id, external_id) DO NOTHING
-    RETURNING id, external_id, lease_id, attempts
-), leased AS (
-    SELECT id, external_id, lease_id, attempts, lock_ms, engine_locked_until FROM renewed
-    UNION ALL
-    SELECT a.id, a.external_id, a.lease_id, a.attempts, i.lock_ms, i.engine_locked_until
-    FROM added a JOIN incoming i USING (external_id)
+_RECORD = lease_statement(
+    found="t.engine_id = %s",
+    columns="engine_id",
+    values="%s",
+    conflict="(engine_id, external_id)",
+    begun="%s::timestamptz",
 )
-INSERT INTO tasks_lease (id, task_id, number, worker_id, fetch_number, holder_id, lock_ms, locked_until,
-    engine_locked_until, extensions, recorded_at, outcome, ended_as)
-SELECT l.lease_id, l.id, l.attempts, %s, %s, %s, l.lock_ms, %s::timestamptz + l.lock_ms * interval '1 ms',
-    l.engine_locked_until, 0, now(), '', ''
-FROM leased l
-WHERE (SELECT count(*) FROM replaced) >= 0  -- the old leases end before the new ones begin
-RETURNING id AS lease_id, (SELECT external_id FROM leased WHERE leased.lease_id = tasks_lease.id) AS external_id
-"""

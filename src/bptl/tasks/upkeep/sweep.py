@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from bptl.engines.base import Engine, EngineError, EngineUnavailable, ExternalTask, NotFound, TaskQuery
 from bptl.lib.log import get_logger
 from bptl.tasks import leases, sql
-from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
+from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Outcome, Status
 from bptl.tasks.upkeep import processes
 
 log = get_logger(__name__)
@@ -55,6 +55,7 @@ def sweep(process_id: uuid.UUID, clients: Clients) -> Swept:
     if processes.may_judge(process_id):
         swept.buried = processes.bury_dead(process_id)
         swept.ended = _end_leases_of_the_dead(engines) + _end_expired()
+        _lay_ready()
         swept.freed = _collect_ghosts(engines)
         _release_reports_of_the_dead()
     swept.looked_at = _look(engines)
@@ -96,8 +97,21 @@ def _end_leases_of_the_dead(engines: _Engines) -> int:
     rows = sql.query(_OF_THE_DEAD)
     ended = leases.end([row.id for row in rows], how=LeaseEnd.PROCESS_DEAD, reason="the process that held it is dead")
     for row in rows:
-        _free(row, row.external_id, until=asked + row.left_ms / 1000, engines=engines)
+        if row.engine_id is not None:
+            _free(row, row.external_id, until=asked + row.left_ms / 1000, engines=engines)
     return ended
+
+
+_LAY_READY = f"""
+UPDATE tasks_task SET status = '{MOVES[Move.DELIVER].target}', reporter_id = NULL, next_report_at = NULL,
+    changed_at = now()
+WHERE status = '{Status.PERFORMED}' AND engine_id IS NULL AND lease_id IS NULL AND NOT by_hand
+"""
+
+
+def _lay_ready() -> None:
+    """An outcome of a call of the REST API whose reporter died needs no report: its caller is answered from the row."""
+    sql.query(_LAY_READY)
 
 
 _EXPIRED = """

@@ -1,0 +1,21 @@
+"""Addresses of the REST API."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_not_required
+from django.urls import path
+from django.views.generic import RedirectView
+
+from bptl.api.readers import JSONDescription, Redoc, SwaggerUI, YAMLDescription
+from bptl.api.unknown import unknown
+from bptl.api.work_unit import WorkUnitView
+
+urlpatterns = [
+    path("v1/", login_not_required(RedirectView.as_view(pattern_name="api-redoc"))),
+    path("v1/work-unit", WorkUnitView.as_view(), name="work-unit"),
+    path("v1/openapi.json", JSONDescription.as_view(), name="openapi-json"),
+    path("v1/openapi.yaml", YAMLDescription.as_view(), name="openapi-yaml"),
+    path("v1/swagger/", SwaggerUI.as_view(), name="api-swagger"),
+    path("v1/redoc/", Redoc.as_view(), name="api-redoc"),
+    path("<path:address>", login_not_required(unknown)),
+]

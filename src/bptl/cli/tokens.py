@@ -1,0 +1,88 @@
+"""``bptl tokens``: keys by which machines call the REST API.
+
+Imports that need the models stand inside the commands, so that ``--help`` needs no configuration.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from bptl.cli.start import start_django
+
+
+@click.group()
+def tokens() -> None:
+    """Keys by which machines call the REST API."""
+
+
+@tokens.command()
+@click.argument("name")
+@click.option("--user", "username", required=True, help="Username of the user as whom it calls.")
+def create(name: str, username: str) -> None:
+    """Make a token called NAME and show its key, once: it is stored as a digest only."""
+    start_django()
+    from django.core.exceptions import ValidationError
+
+    from bptl.accounts import tokens as keys
+    from bptl.accounts.models import User
+
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        raise click.UsageError(f"there is no user {username!r}; make one on the administration pages")
+    if not user.is_active:
+        raise click.UsageError(f"user {username!r} is not active: its tokens would be refused")
+    try:
+        made = keys.create(user, name=name)
+    except ValidationError as error:
+        raise click.UsageError("; ".join(error.messages)) from error
+    click.echo(made.key)
+    click.echo(f"token {name} of user {username}: keep the key now, it is not shown again", err=True)
+
+
+@tokens.command("list")
+def list_tokens() -> None:
+    """Show every token, never its key."""
+    start_django()
+    from bptl.accounts.models import Token
+    from bptl.cli import table
+
+    rows = [
+        (
+            str(token.pk),
+            token.name,
+            token.user.username,
+            f"{token.beginning}…",
+            _state(token.revoked_at, active=token.user.is_active),
+            _moment(token.created_at),
+            _moment(token.used_at),
+        )
+        for token in Token.objects.select_related("user")
+    ]
+    table.show(("id", "name", "user", "key", "state", "created at", "last used at"), rows)
+
+
+@tokens.command()
+@click.argument("name")
+def revoke(name: str) -> None:
+    """Refuse the key of the token called NAME from now on."""
+    start_django()
+    from bptl.accounts import tokens as keys
+    from bptl.accounts.models import Token
+
+    token = Token.objects.filter(name=name, revoked_at=None).first()
+    if token is None:
+        raise click.UsageError(f"there is no valid token {name!r}; see bptl tokens list")
+    keys.revoke(token)
+    click.echo(f"revoked token {name}")
+
+
+def _state(revoked_at: datetime | None, *, active: bool) -> str:
+    if revoked_at is not None:
+        return f"revoked {_moment(revoked_at)}"
+    return "valid" if active else "its user is not active"
+
+
+def _moment(at: datetime | None) -> str:
+    return at.isoformat(sep=" ", timespec="minutes") if at else "-"
