@@ -6,8 +6,6 @@ out where to strike and how long a hand-over took, never to count.
 
 from __future__ import annotations
 
-import json
-import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -15,10 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from stage.engine_rest import EngineRest
-from tests.acceptance.visits import Visits
 
 MODEL = Path(__file__).parent / "models" / "recap.bpmn"
 UNITS = Path(__file__).parents[1] / "faults" / "units"
@@ -101,12 +98,7 @@ def within(
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the witnesses say in the end, and the hand-over times in seconds from each kill."""
-
-    LINE: ClassVar = (
-        "recap: cases={cases} ended={ended} tasks={tasks} completed_at_engine={completed} effects={effects} "
-        "kills={kills} interrupted={interrupted} lost={lost}"
-    )
+    """What the witnesses say in the end. ``lost`` counts cases that did not end or had no effect."""
 
     cases: int
     ended: int
@@ -119,8 +111,10 @@ class Account:
     effect_of_key: Mapping[str, int]
 
     def __str__(self) -> str:
-        values = {name: getattr(self, name) for name in self.__slots__ if name != "effect_of_key"}
-        return self.LINE.format(**values)
+        return (
+            f"recap: cases={self.cases} ended={self.ended} tasks={self.tasks} completed_at_engine={self.completed} "
+            f"effects={self.effects} kills={self.kills} interrupted={self.interrupted} lost={self.lost}"
+        )
 
 
 class Play:
@@ -222,7 +216,7 @@ class Play:
     def _account(self) -> Account:
         effects = self._recap.effects()
         ended = self._recap.engine.ended(key=PROCESS)
-        happened = [number for number in range(1, self._cases + 1) if effects.get(key(number))]
+        happened = sum(key(number) in effects for number in range(1, self._cases + 1))
         return Account(
             cases=self._cases,
             ended=ended,
@@ -231,7 +225,7 @@ class Play:
             effects=sum(effects.values()),
             kills=self._kills,
             interrupted=self._interrupted,
-            lost=self._cases - min(ended, len(happened)),
+            lost=self._cases - min(ended, happened),
             effect_of_key=effects,
         )
 
@@ -244,35 +238,6 @@ class Play:
 def key(number: int) -> str:
     """The business key of a case, under which its effect is counted too."""
     return f"recap-{number}"
-
-
-def assert_pages_and_flower(recap: Recap) -> None:
-    """Somebody logs in at nginx and finds a task; Flower answers nobody without its password."""
-    visits = Visits(recap.pages)
-    assert "/login/" in visits.address_of("tasks/"), "a stranger is asked to log in"
-    visits.log_in(USER, recap.password)
-    listed = visits.text(f"tasks/?business_key={key(1)}")
-    assert all(topic in listed for topic in UNIT_OF_TOPIC)
-    for asset in visits.assets(listed):
-        assert visits.status(asset) == 200, asset
-    assert Visits(recap.flower).status("") == 401
-    user, _, password = recap.flower_login.partition(":")
-    assert Visits(recap.flower, user=user, password=secrets.token_urlsafe(16)).status("") == 401
-    inside = Visits(recap.flower, user=user, password=password).text("")
-    assert "long-polling" in inside, "Flower shows the workers"
-
-
-def assert_bptl_agrees(recap: Recap, *, tasks: int) -> None:
-    """BPTL's own count is that of the engine: nothing else, nothing left over."""
-    told = recap.wait(
-        "every task is delivered", lambda: not set(found := _counts(recap)) - {"delivered"} and found, seconds=30
-    )
-    assert told == {"delivered": {"completed": tasks}}
-
-
-def _counts(recap: Recap) -> dict[str, Any]:
-    counted: dict[str, Any] = json.loads(recap.bptl("tasks", "count", "--json"))
-    return counted
 
 
 _LEADER = """

@@ -7,7 +7,8 @@ import secrets
 import subprocess
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,11 @@ class Containers(Recap):
     def built(cls, folder: Path) -> Iterator[Containers]:
         """Build what is missing, start it all, and remove every container, network and volume at the end."""
         recap = cls(folder)
-        try:
+        with ExitStack() as after:
+            after.callback(recap._compose.down)
+            after.callback(recap._write_logs, folder)
             recap._start()
             yield recap
-        finally:
-            recap._write_logs(folder)
-            recap._compose.down()
 
     def effects(self) -> Mapping[str, int]:
         """What the recording service counts."""
@@ -87,15 +87,19 @@ class Containers(Recap):
 
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of BPTL's database."""
+        with connect(self._database) as connection:
+            return connection.execute(query.encode(), parameters).fetchall()
+
+    @cached_property
+    def _database(self) -> dict[str, str]:
         networks = self._podman.inspect(self._compose.name("postgres"))["NetworkSettings"]["Networks"]
-        environment = {
+        return {
+            # No port is published: the network reaches nothing, but this machine has an address in it.
             "DB_HOST": networks[f"{self._compose.project}_data"]["IPAddress"],
             "DB_USER": "bptl",
             "DB_NAME": "bptl",
             "DB_PASSWORD": self._secret("db_password"),
         }
-        with connect(environment) as connection:
-            return connection.execute(query.encode(), parameters).fetchall()
 
     def kill(self, *, host: str, pid: int) -> str:
         """End a container: the process in it is its first."""

@@ -6,18 +6,22 @@ the three rights of the page; as plain processes at every run, and in containers
 
 from __future__ import annotations
 
+import json
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stage.containers import Podman
 from stage.images import Images, ToolMissing
 from stage.maven import JavaMissing, engine_jar, java
-from tests.acceptance.recap import TASKS_A_CASE, Account, Play, Recap, assert_bptl_agrees, assert_pages_and_flower, key
+from tests.acceptance.recap import TASKS_A_CASE, UNIT_OF_TOPIC, USER, Account, Play, Recap, key
 from tests.acceptance.recap_containers import Containers
 from tests.acceptance.recap_processes import Processes
+from tests.acceptance.visits import Visits
 
 ALL_CASES, FEW_CASES = 500, 60
 KILLS = 2
@@ -48,8 +52,6 @@ def engine_can_be_built() -> None:
 
 def played(recap: Recap, *, cases: int, say: Say) -> None:
     account = Play(recap, cases=cases, say=say).run()
-    assert_pages_and_flower(recap)
-    assert_bptl_agrees(recap, tasks=cases * TASKS_A_CASE)
     say(f"{account}\n")
     assert account.interrupted >= 1, "the worker was killed while it ran units"
     assert account == Account(
@@ -63,6 +65,38 @@ def played(recap: Recap, *, cases: int, say: Say) -> None:
         lost=0,
         effect_of_key={key(number): 1 for number in range(1, cases + 1)},
     )
+    assert_bptl_agrees(recap, tasks=cases * TASKS_A_CASE)
+    assert_pages_and_flower(recap)
+
+
+def assert_pages_and_flower(recap: Recap) -> None:
+    """Somebody logs in at nginx and finds a task; Flower answers nobody without its password."""
+    visits = Visits(recap.pages)
+    assert "/login/" in visits.address_of("tasks/"), "a stranger is asked to log in"
+    visits.log_in(USER, recap.password)
+    listed = visits.text(f"tasks/?business_key={key(1)}")
+    assert all(topic in listed for topic in UNIT_OF_TOPIC)
+    assets = {asset: visits.status(asset) for asset in visits.assets(listed)}
+    assert assets == dict.fromkeys(assets, 200)
+    assert len(assets) > 1, "the pages have styles and scripts"
+    assert Visits(recap.flower).status("") == 401
+    user, _, password = recap.flower_login.partition(":")
+    assert Visits(recap.flower, user=user, password=secrets.token_urlsafe(16)).status("") == 401
+    inside = Visits(recap.flower, user=user, password=password).text("")
+    assert "long-polling" in inside, "Flower shows the workers"
+
+
+def assert_bptl_agrees(recap: Recap, *, tasks: int) -> None:
+    """BPTL's own count is that of the engine: nothing else, nothing left over."""
+    told = recap.wait(
+        "every task is delivered", lambda: not set(found := _counts(recap)) - {"delivered"} and found, seconds=30
+    )
+    assert told == {"delivered": {"completed": tasks}}
+
+
+def _counts(recap: Recap) -> dict[str, Any]:
+    counted: dict[str, Any] = json.loads(recap.bptl("tasks", "count", "--json"))
+    return counted
 
 
 @pytest.mark.timeout(900)
