@@ -36,7 +36,7 @@ def build() -> bool:
             return False
         print("building the scripts and styles of the pages …", file=sys.stderr, flush=True)
         stamp.unlink(missing_ok=True)
-        node, npm = _tools()
+        node, npm = tools()
         # Programs of packages look for `node` on the path.
         environment = {**os.environ, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
         locked = _hash([SOURCES / "package.json", SOURCES / "package-lock.json"])
@@ -61,7 +61,7 @@ def _hash(paths: Sequence[Path]) -> str:
     return found.hexdigest()
 
 
-def _tools() -> tuple[Path, list[str]]:
+def tools() -> tuple[Path, list[str]]:
     """Node and the command of npm: those of the machine when they are new enough, else those of the locked wheel."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and _version(node) >= OLDEST_NODE:

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,11 +30,19 @@ class Postgres:
     """One PostgreSQL server with one database.
 
     ``directory`` keeps data, log and password (default: a temporary one that ``stop`` removes); ``durable=False``
-    switches fsync off. Port and password are known from the start, so that settings can be loaded before the server
-    runs. PostgreSQL refuses to run as root: for root the server runs as the system's user ``nobody``.
+    switches fsync off; ``settings`` are further settings as ``name=value``. Port and password are known from the start,
+    so that settings can be loaded before the server runs. PostgreSQL refuses to run as root: for root the server runs
+    as the system's user ``nobody``.
     """
 
-    def __init__(self, directory: Path | None = None, *, database: str = "bptl", durable: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        database: str = "bptl",
+        durable: bool = True,
+        settings: Sequence[str] = (),
+    ) -> None:
         self._unprivileged = _unprivileged_user()
         keep = directory is not None and (self._unprivileged is None or _reachable_by_all(directory.parent))
         self._temporary = not keep
@@ -45,6 +53,7 @@ class Postgres:
         self.port = free_port()
         self.password = self._kept_password()
         self._durable = durable
+        self._settings = tuple(settings)
         self._part: Part | None = None
 
     def environment(self, *, database: str | None = None) -> dict[str, str]:
@@ -71,7 +80,7 @@ class Postgres:
         if not (data / "PG_VERSION").exists():
             self._create(binaries, data)
         settings = ["max_connections=200", "timezone=UTC", "log_timezone=UTC"]
-        settings += [] if self._durable else _NOT_DURABLE
+        settings += [*([] if self._durable else _NOT_DURABLE), *self._settings]
         self._part = Part(
             "PostgreSQL",
             [

@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from stage.engine_rest import EngineRest
-from stage.engines import OPERATON, make
+from stage.engines import OPERATON, StageEngine, make
 from stage.environment import fresh_secrets
 from stage.ports import HOST, free_port, is_free
 from stage.postgres import Postgres
@@ -52,10 +52,11 @@ class Topology:
     """Servers, engine and BPTL's processes; ``part`` reaches each process, ``engine.rest`` the engine as its admin.
 
     ``logs`` is the folder of the log files; ``directory`` keeps the data of PostgreSQL and the engine (default: fresh
-    data that vanish). ``product`` is the engine (``stage.engines``) and its name in BPTL. With ``diagrams`` BPTL's user
-    may also read definitions, which pages need to draw them. ``web_port`` is taken when it is free. ``more`` names
-    further processes, a verb and a number (``beat-2``). ``environment`` adds to or replaces settings of BPTL; None
-    leaves one to its default. ``say`` is told what is being started.
+    data that vanish). ``product`` is the engine (``stage.engines``) and its name in BPTL; ``engine``, ``postgres`` and
+    ``valkey`` replace what would be made. With ``diagrams`` BPTL's user may also read definitions, which pages need to
+    draw them. ``web_port`` is taken when it is free. ``more`` names further processes, a verb and a number
+    (``beat-2``). ``environment`` adds to or replaces settings of BPTL; None leaves one to its default. ``say`` is told
+    what is being started.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class Topology:
         *,
         directory: Path | None = None,
         product: str = OPERATON,
+        engine: StageEngine | None = None,
+        postgres: Postgres | None = None,
         diagrams: bool = False,
         web_port: int | None = None,
         workers: int = 2,
@@ -78,10 +81,11 @@ class Topology:
         self.logs = logs
         self._say = say
         self._engine_password = engine_password
-        self.postgres = Postgres(directory / "postgres" if directory else None, durable=directory is not None)
+        kept = directory / "postgres" if directory else None
+        self.postgres = postgres or Postgres(kept, durable=directory is not None)
         self.valkey = valkey or Valkey(log=logs / "valkey.log")
         self.engine_name = product
-        self.engine = make(product, directory=directory, log=logs / "engine.log")
+        self.engine = engine or make(product, directory=directory, log=logs / "engine.log")
         self._diagrams = diagrams
         self.web_port = free_port(wanted=web_port)
         settings = {

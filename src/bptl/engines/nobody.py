@@ -70,7 +70,7 @@ class Nobody:
         _refuse()
 
     def may(self, permission: str, *, on: Resource) -> bool | None:
-        """There is nothing to have rights on."""
+        """There is nobody to ask."""
         _refuse()
 
     def fetch(self, request: FetchRequest) -> Sequence[ExternalTask]:

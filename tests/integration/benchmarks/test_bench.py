@@ -1,0 +1,47 @@
+"""The benchmark as people start it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def bench(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *options]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, timeout=280)
+
+
+@pytest.mark.slow
+def test_a_profile_runs_with_the_deployed_processes_and_loses_nothing(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    done = bench(
+        *("--quick", "--rounds", "1", "--profile", "effect", "--json", str(figures), "--logs", str(tmp_path / "logs"))
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("bench: bptl=- raw_durable=-")
+    told: dict[str, Any] = json.loads(figures.read_text())
+    (run,) = told["runs"]["bptl, 3 calls, 1 effect"]["rounds"]
+    assert (run["tasks"], run["missing"], run["doubled"]) == (400, 0, 0)
+    assert run["sql"] > 0
+    assert run["commands"] > 0
+    assert set(told["resident_mb"]) == {"web", "beat", "work-1", "work-2", "poll-1", "flower"}
+    lines = (tmp_path / "logs" / "work-1.log").read_text().splitlines()
+    # For root Celery adds a warning of its own, which is no JSON.
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    assert "info" in {event["level"] for event in events}
+    assert [event for event in events if event["level"] == "error"] == []
+
+
+def test_an_unknown_profile_is_refused_with_the_names_of_all() -> None:
+    done = bench("--profile", "nothing")
+
+    assert done.returncode == 2
+    assert "'backlog'" in done.stderr
