@@ -153,10 +153,18 @@ class Compose:
         self("up", "-d", *scaled, *services)
 
     def down(self) -> None:
-        """End and remove every container, network and volume of the project."""
-        # podman-compose leaves a container behind that is just being started again.
-        if left := self.containers():
-            self.podman("rm", "-f", "-v", "--depend", "-t", "2", *left)
+        """End and remove every container, network and volume of the project; raises ContainersFailed."""
+        # podman-compose leaves a container behind that is just being started again, and Podman itself one that ends in
+        # the moment in which it is killed: that one goes at the next try.
+        for last_try in (False, False, True):
+            left = self.containers()
+            if not left:
+                break
+            try:
+                self.podman("rm", "-f", "-v", "--depend", "-t", "2", *left)
+            except ContainersFailed:
+                if last_try:
+                    raise
         self("down", "-v")
 
     def __call__(self, *arguments: str) -> str:
