@@ -110,8 +110,15 @@ def test_the_compose_file_is_the_recap() -> None:
     services = yaml.safe_load(read("docker-compose.yml"))["services"]
     amount = {name: service.get("deploy", {}).get("replicas", 1) for name, service in services.items()}
     assert amount == {
-        **{"postgres": 1, "redis": 1, "web": 1, "beat": 1, "long-polling": 2, "worker": 3, "flower": 1},
-        **{"nginx": 1, "operaton": 1},
+        "postgres": 1,
+        "redis": 1,
+        "web": 1,
+        "beat": 1,
+        "long-polling": 2,
+        "worker": 3,
+        "flower": 1,
+        "nginx": 1,
+        "operaton": 1,
     }
     assert [name for name, service in services.items() if "profiles" in service] == ["operaton"]
     queues = {name: services[name]["environment"]["CELERY_WORKER_QUEUE"] for name in ("long-polling", "worker")}

@@ -213,8 +213,8 @@ BPTL_LONG_POLL_SECONDS = environment.seconds(
     default=20,
     minimum=1,
     maximum=55,
-    help="How long one request waits at the engine for work; proxies cut requests of a minute. A stop gives up a request "
-    "that outlasts BPTL_GRACE_SECONDS.",
+    help="How long one request waits at the engine for work; proxies cut requests of a minute. "
+    "A stop gives up a request that outlasts BPTL_GRACE_SECONDS.",
 )
 LONG_POLLING_TIMEOUT_MINUTES = environment.integer(
     "LONG_POLLING_TIMEOUT_MINUTES",

@@ -11,5 +11,5 @@ class HidesSecrets(SafeExceptionReporterFilter):
     """Hides addresses with a password in them as well: those of the broker and of the cache."""
 
     hidden_settings = re.compile(
-        f"{SafeExceptionReporterFilter.hidden_settings.pattern}|BROKER|LOCATION|_URL$|DSN", re.I
+        f"{SafeExceptionReporterFilter.hidden_settings.pattern}|BROKER|LOCATION|_URL$|DSN", re.IGNORECASE
     )
