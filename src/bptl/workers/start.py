@@ -151,15 +151,38 @@ def _waker() -> Waker:
 
 
 def _celery(queue: str, *, on_stop: Callable[..., None], first_job: str = "") -> int:
-    """Celery's Worker for one queue in this process, until SIGTERM or SIGINT; answers its exit code."""
-    signals.worker_shutting_down.connect(on_stop, weak=False)
+    """Celery's Worker for one queue in this process, until SIGTERM or SIGINT; answers its exit code.
+
+    A Worker ends by itself on errors that it does not expect, such as those of its broker's client when the broker is
+    lost at the wrong moment. The places, locks and reports of this process live on, and get another one.
+    """
+    told = threading.Event()
+
+    def stop(**_: Any) -> None:
+        told.set()
+        on_stop()
+
+    signals.worker_shutting_down.connect(stop, weak=False)
     if first_job:
 
         def send_first(**_: Any) -> None:
             app.send_task(first_job, retry=False)
 
         signals.worker_ready.connect(send_first, weak=False)
-    worker = app.Worker(
+    failures = 0
+    while True:
+        worker = _worker(queue)
+        worker.start()
+        if told.is_set():
+            return worker.exitcode or 0
+        failures += 1
+        wait = backoff(failures)
+        log.error("celery.gave_up", queue=queue, failures=failures, wait=round(wait, 2))
+        told.wait(wait)
+
+
+def _worker(queue: str) -> Any:
+    return app.Worker(
         queues=[queue],
         hostname=nodenames.host_format(settings.BPTL_WORKER_NAME or f"{queue}-{os.getpid()}@{socket.gethostname()}"),
         pool="threads",
@@ -170,5 +193,3 @@ def _celery(queue: str, *, on_stop: Callable[..., None], first_job: str = "") ->
         quiet=True,
         redirect_stdouts=False,
     )
-    worker.start()
-    return worker.exitcode or 0
