@@ -22,6 +22,7 @@ from bptl.tasks.models import ProcessKind
 from bptl.workers import alive, leadership, local
 from bptl.workers.app import LONG_POLLING, WORK, app
 from bptl.workers.clients import Clients
+from bptl.workers.ear import Ear
 from bptl.workers.floor import Floor, give_back_all
 from bptl.workers.keeper import Keeper
 from bptl.workers.loops import backoff
@@ -81,10 +82,13 @@ def work(*, places: int | None = None) -> int:
     floor = Floor(member, Clients(), places=places, on_worn_out=worn_out)
     local.here.member, local.here.floor = member, floor
     waker = _waker()
+    ear = Ear(on_work=floor.wake)
     member.start()
     floor.start()
+    ear.start()
 
     def stop(**_: Any) -> None:
+        ear.stop()
         floor.stop_claiming()
         member.drain()
 
