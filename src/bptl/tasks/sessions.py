@@ -22,3 +22,13 @@ def limit(connection: BaseDatabaseWrapper, **_: Any) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [IDLE_IN_TRANSACTION])
+
+
+def walk_indexes(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Receiver of ``connection_created`` in processes of the road: walk indexes row by row, never into a bitmap.
+
+    Every statement of the road takes few rows by an index that rows enter and leave all the time. A walk marks the
+    entries of rows that left, so that the next one skips them; a bitmap reads them all again until the next vacuum.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('enable_bitmapscan', 'off', false)")

@@ -15,9 +15,10 @@ from celery import signals
 from celery.utils import nodenames
 from django.conf import settings
 from django.db import close_old_connections
+from django.db.backends.signals import connection_created
 
 from bptl.lib.log import LogFormat, configure, get_logger
-from bptl.tasks import wake
+from bptl.tasks import sessions, wake
 from bptl.tasks.models import ProcessKind
 from bptl.workers import alive, leadership, local
 from bptl.workers.app import LONG_POLLING, WORK, app
@@ -40,6 +41,7 @@ JOBS_AT_ONCE = 2
 def poll() -> int:
     """Run a long-polling worker until it is told to stop; answers the exit code."""
     _log()
+    connection_created.connect(sessions.walk_indexes)
     member = Member(ProcessKind.POLL, on_death=leadership.release)
     clients = Clients()
     poller = Poller(member, clients, longest_wait=timedelta(seconds=settings.BPTL_LONG_POLL_SECONDS))
@@ -68,6 +70,7 @@ def poll() -> int:
 def work(*, places: int | None = None) -> int:
     """Run a worker with ``places`` places (CELERY_WORKER_CONCURRENCY) until told to stop; answers the exit code."""
     _log()
+    connection_created.connect(sessions.walk_indexes)
     places = places or settings.CELERY_WORKER_CONCURRENCY
     restart = threading.Event()
 
