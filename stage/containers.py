@@ -123,11 +123,17 @@ class Podman:
 class Compose:
     """One project of ``docker-compose.yml``; ``environment`` gives its variables.
 
-    Containers are called ``PROJECT_SERVICE_NUMBER``. ``profiles`` are switched on.
+    Containers are called ``PROJECT_SERVICE_NUMBER``. ``profiles`` are switched on, ``files`` add to what the file says.
     """
 
     def __init__(
-        self, podman: Podman, *, project: str, environment: Mapping[str, str], profiles: Sequence[str] = ()
+        self,
+        podman: Podman,
+        *,
+        project: str,
+        environment: Mapping[str, str],
+        profiles: Sequence[str] = (),
+        files: Sequence[Path] = (),
     ) -> None:
         self.podman = podman
         self.project = project
@@ -137,6 +143,9 @@ class Compose:
         self._command = [str(program), "--env-file", os.devnull, "-p", project]
         for profile in profiles:
             self._command += ["--profile", profile]
+        if files:
+            for file in (ROOT / "docker-compose.yml", *files):
+                self._command += ["-f", str(file)]
 
     def up(self, *services: str, scale: Mapping[str, int] | None = None) -> None:
         """Start ``services`` (default: all) without waiting until they are ready; raises ContainersFailed."""
@@ -144,10 +153,18 @@ class Compose:
         self("up", "-d", *scaled, *services)
 
     def down(self) -> None:
-        """End and remove every container, network and volume of the project."""
-        # podman-compose leaves a container behind that is just being started again.
-        if left := self.containers():
-            self.podman("rm", "-f", "-v", "--depend", "-t", "2", *left)
+        """End and remove every container, network and volume of the project; raises ContainersFailed."""
+        # podman-compose leaves a container behind that is just being started again, and Podman itself one that ends in
+        # the moment in which it is killed: that one goes at the next try.
+        for last_try in (False, False, True):
+            left = self.containers()
+            if not left:
+                break
+            try:
+                self.podman("rm", "-f", "-v", "--depend", "-t", "2", *left)
+            except ContainersFailed:
+                if last_try:
+                    raise
         self("down", "-v")
 
     def __call__(self, *arguments: str) -> str:

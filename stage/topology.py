@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from stage.engine_rest import EngineRest
 from stage.engines import OPERATON, StageEngine, make
 from stage.environment import fresh_secrets
 from stage.ports import HOST, free_port, is_free
@@ -235,10 +236,14 @@ class Topology:
         return Part(name, [sys.executable, "-m", "bptl", verb], log=log, environment=self.environment)
 
     def _make_engine_user(self) -> None:
-        rest = self.engine.rest
-        if rest.has_user(ENGINE_USER):
-            return
-        rest.create_user(ENGINE_USER, password=self._engine_password)
-        rest.grant(ENGINE_USER, resource_type=_PROCESS_INSTANCE, permissions=RIGHTS)
-        if self._diagrams:
-            rest.grant(ENGINE_USER, resource_type=_PROCESS_DEFINITION, permissions=["READ"])
+        add_engine_user(self.engine.rest, password=self._engine_password, diagrams=self._diagrams)
+
+
+def add_engine_user(rest: EngineRest, *, password: str, diagrams: bool = False) -> None:
+    """Create BPTL's user with its RIGHTS, and with that to read definitions for ``diagrams``; one that exists stays."""
+    if rest.has_user(ENGINE_USER):
+        return
+    rest.create_user(ENGINE_USER, password=password)
+    rest.grant(ENGINE_USER, resource_type=_PROCESS_INSTANCE, permissions=RIGHTS)
+    if diagrams:
+        rest.grant(ENGINE_USER, resource_type=_PROCESS_DEFINITION, permissions=["READ"])

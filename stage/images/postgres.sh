@@ -11,4 +11,5 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     pg_ctl -D "$PGDATA" -w -m fast stop
     trap - EXIT
 fi
-exec postgres -D "$PGDATA" -c "listen_addresses=*"
+[ "${1:-}" != postgres ] || shift
+exec postgres -D "$PGDATA" -c "listen_addresses=*" "$@"

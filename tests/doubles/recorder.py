@@ -1,11 +1,13 @@
 """An outside service that counts the effects that really happened, by key, and can be told to misbehave.
 
-POST /effects/<key> acts, GET /effects/<key> says what happened, GET /points/<key>/<point> says whether to go on.
-It runs in the test's own process: a test arms a fault with a method and sees what happened in attributes.
+POST /effects/<key> acts, GET /effects/<key> says what happened, GET /effects counts all, GET /points/<key>/<point> says
+whether to go on. It runs in the test's own process: a test arms a fault with a method and sees what happened in
+attributes. In a container it is a program of its own: ``python recorder.py --help``.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import socket
 import threading
@@ -24,9 +26,9 @@ LATE = 30.0
 
 
 class Recorder:
-    """One service on a port of its own; thread-safe."""
+    """One service at ``address``, by default on a port of its own; thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self._lock = threading.Lock()
         self._effects: Counter[str] = Counter()
         self._misbehaviour: dict[str, Misbehaviour] = {}
@@ -34,7 +36,7 @@ class Recorder:
         self._held: set[tuple[str, str]] = set()
         self._visits: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
         self._ended = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(address, _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.acting_seconds = 0.0
         """How long it takes to act."""
@@ -106,6 +108,10 @@ class Recorder:
                 self._visits[key, point].append((attempt, pid))
             return (key, point) not in self._held
 
+    def serve(self) -> None:
+        """Serve in this thread until the process ends."""
+        self._server.serve_forever()
+
     def wait_late(self) -> None:
         """Wait as long as a late answer takes."""
         self._ended.wait(LATE)
@@ -126,6 +132,8 @@ def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
             match path.path.split("/")[1:]:
                 case ["effects", key]:
                     self._answer(200, {"number": recorder.count(key)})
+                case ["effects"]:
+                    self._answer(200, recorder.counts())
                 case ["points", key, point]:
                     query = parse_qs(path.query)
                     go = recorder.visit(key, point, attempt=int(query["attempt"][0]), pid=int(query["pid"][0]))
@@ -156,3 +164,19 @@ def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def main() -> None:
+    """Serve as a program."""
+    parser = argparse.ArgumentParser(description="An outside service that counts effects, at an address of its own.")
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--acting-seconds", type=float, default=0.0, help="how long it takes to act")
+    options = parser.parse_args()
+    recorder = Recorder((options.host, options.port))
+    recorder.acting_seconds = options.acting_seconds
+    recorder.serve()
+
+
+if __name__ == "__main__":
+    main()

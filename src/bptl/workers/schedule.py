@@ -23,8 +23,7 @@ log = get_logger(__name__)
 
 POLL_EVERY = 5.0
 SWEEP_EVERY = 2.0
-"""Seconds. An only worker that was killed must live for 15 s again before its sweep may judge the dead one: what comes
-on top of that is this interval."""
+"""Seconds. A dead process is found when it has been silent for 15 s: what comes on top of that is this interval."""
 
 MOST_WAITING = 100
 """Messages in a queue at which beat sends no more: nobody takes them, and a broker's memory is small. Not an expiry in

@@ -30,6 +30,7 @@ from bptl.workers.loops import backoff
 from bptl.workers.member import Member
 from bptl.workers.poller import Poller
 from bptl.workers.schedule import PunctualBeat
+from bptl.workers.stand_in import StandIn
 from bptl.workers.waker import Waker
 
 log = get_logger(__name__)
@@ -46,11 +47,13 @@ def poll() -> int:
     clients = Clients()
     poller = Poller(member, clients, longest_wait=timedelta(seconds=settings.BPTL_LONG_POLL_SECONDS))
     keeper = Keeper(member, clients, on_lost=lambda lease_id, reason: None)
+    stand_in = StandIn(member, clients)
     local.here.member, local.here.poller = member, poller
     waker = _waker()
     member.start()
     keeper.start()
     poller.start()
+    stand_in.start()
 
     def stop(**_: Any) -> None:
         poller.stop()
@@ -59,6 +62,7 @@ def poll() -> int:
     code = _celery(LONG_POLLING, on_stop=stop, first_job="bptl.poll")
     poller.stop()
     poller.join()
+    stand_in.stop()
     keeper.stop()
     give_back_all(member.id, clients, reason="the long-polling worker stopped")
     waker.stop()

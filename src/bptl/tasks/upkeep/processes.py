@@ -70,6 +70,17 @@ def may_judge(process_id: uuid.UUID) -> bool:
     )
 
 
+_A_WORKER_MAY = """
+SELECT 1 AS yes FROM tasks_process WHERE kind = %s AND stopped_at IS NULL
+    AND steady_since < now() - %s AND heartbeat_at > now() - %s LIMIT 1
+"""
+
+
+def a_worker_may_judge() -> bool:
+    """Whether there is any worker that has kept its heartbeat for 15 s without a gap."""
+    return bool(sql.query(_A_WORKER_MAY, [ProcessKind.WORK, DEAD_AFTER, GAP]))
+
+
 def bury_dead(process_id: uuid.UUID) -> list[str]:
     """Mark processes without a heartbeat as dead, unless this one may not judge. Answers who they were."""
     rows = sql.query(_BURY, [DEAD_AFTER, process_id, DEAD_AFTER, GAP])

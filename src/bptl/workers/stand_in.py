@@ -1,0 +1,41 @@
+"""The sweep of a fleet whose workers may judge nobody: the long-polling workers stand in for them.
+
+The sweep is a job of the workers. When the only one is killed, its successor must live for 15 s before it may end what
+the dead one held; a long-polling worker beside it has lived long enough.
+"""
+
+from __future__ import annotations
+
+from bptl.tasks.upkeep import processes
+from bptl.tasks.upkeep.sweep import sweep
+from bptl.tasks.wake import wake
+from bptl.workers.clients import Clients
+from bptl.workers.loops import Loop
+from bptl.workers.member import Member
+
+LOOK_EVERY = 2.0
+"""Seconds, as between the sweeps that beat asks for."""
+
+
+class StandIn:
+    """Sweeps in a thread of its own, only while no worker may judge."""
+
+    def __init__(self, member: Member, clients: Clients) -> None:
+        self._member = member
+        self._clients = clients
+        self._loop = Loop("stand-in sweep", self._step)
+
+    def start(self) -> None:
+        """Begin."""
+        self._loop.start()
+
+    def stop(self) -> None:
+        """End after the sweep under way."""
+        self._loop.stop(timeout=5)
+
+    def _step(self) -> float:
+        if not processes.a_worker_may_judge():
+            swept = sweep(self._member.id, self._clients)
+            if swept.due:
+                wake(swept.due)
+        return LOOK_EVERY
