@@ -131,3 +131,4 @@ def test_workers_walk_the_queue_in_its_order_and_not_by_a_bitmap(scene: Scene) -
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Index Scan using task_queue on tasks_task" in plan
     assert "Bitmap" not in plan
+    assert "Seq Scan" not in plan
