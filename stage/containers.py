@@ -147,9 +147,12 @@ class Compose:
             for file in (ROOT / "docker-compose.yml", *files):
                 self._command += ["-f", str(file)]
 
-    def up(self, *services: str, scale: Mapping[str, int] | None = None) -> None:
-        """Start ``services`` (default: all) without waiting until they are ready; raises ContainersFailed."""
-        scaled = [f"--scale={service}={number}" for service, number in (scale or {}).items()]
+    def up(self, *services: str, scale: tuple[str, int] | None = None) -> None:
+        """Start ``services`` (default: all) without waiting until they are ready; raises ContainersFailed.
+
+        With ``scale`` one service runs so often and every other once: podman-compose takes no more than one number.
+        """
+        scaled = [f"--scale={scale[0]}={scale[1]}"] if scale else []
         self("up", "-d", *scaled, *services)
 
     def down(self) -> None:

@@ -76,6 +76,25 @@ def test_variables_that_are_no_object_are_refused_by_name(counter: Counter) -> N
     assert list(answered.body) == ["vars"]
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ('{"vars": {}}', {"topic": ["This field is required."]}),
+        ('{"topic": ""}', {"topic": ["This field may not be blank."]}),
+        ('{"topic": null}', {"topic": ["This field may not be null."]}),
+        ('{"topic": ["leges"]}', {"topic": ["Not a valid string."]}),
+        (f'{{"topic": "{"t" * 256}"}}', {"topic": ["Ensure this field has no more than 255 characters."]}),
+        ('{"topic": "leges", "vars": null}', {"vars": ["This field may not be null."]}),
+        ("[]", {"non_field_errors": ["Invalid data. Expected a dictionary, but got list."]}),
+    ],
+)
+def test_the_contract_is_kept_to_the_letter(counter: Counter, body: str, told: dict[str, list[str]]) -> None:
+    headers = {"Authorization": f"Token {counter.token}", "Content-Type": "application/json", "Accept-Language": "en"}
+    answered = counter.ask(POST, method="POST", body=body.encode(), headers=headers)
+
+    assert (answered.status, answered.body) == (400, told)
+
+
 def test_a_failure_is_one_text_that_ends_with_the_error(counter: Counter) -> None:
     answered = counter.call("wankel", {"failures": 9, "kind": "try_again"}, key="failing")
 
@@ -149,6 +168,7 @@ def test_a_revoked_token_is_refused_and_no_key_is_kept(counter: Counter) -> None
         ("POST", "/api/v2/work-unit", b"{}", {}, 404),
         ("POST", "/api/v1/work-unit/", b"{}", {}, 404),
         ("GET", POST, None, {}, 405),
+        ("POST", POST, b'{"topic": "leges"}', {"Accept": "text/html"}, 406),
         ("POST", POST, b"topic=leges", {"Content-Type": "application/x-www-form-urlencoded"}, 415),
         ("POST", POST, b"{", {}, 400),
         ("POST", POST, b"[" * 90_000, {}, 400),

@@ -29,7 +29,7 @@ class Tunnel:
         self._target = target
         self._home = Path(tempfile.mkdtemp(prefix="bptl-tls-"))
         self.authority, key = self._home / "certificate.pem", self._home / "key.pem"
-        _certify(self.authority, key)
+        certify(self.authority, key)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(self.authority, key)
         self._listening = socket.create_server((HOST, 0))
@@ -73,7 +73,8 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
         sink.shutdown(socket.SHUT_RDWR)
 
 
-def _certify(path: Path, key_path: Path) -> None:
+def certify(path: Path, key_path: Path) -> None:
+    """Write a certificate for 127.0.0.1 that signs itself, valid for a day, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
     now = datetime.now(UTC)

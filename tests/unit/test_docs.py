@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from bptl.cli.main import VERBS, bptl
 from bptl.sandbox.parse import processes
@@ -23,11 +24,13 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = "docs/tutorial/first-unit.md"
 TESTS_OF_EXAMPLES = {"README.md": 3, "docs/how-to/add-a-work-unit.md": 3, TUTORIAL: 2}
 WINDOWS = "docs/explanation/crash-windows.md"
+FOUNDING = "docs/explanation/founding-page.md"
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?:^ {4}|`)bptl ([a-z]+)(?: ([a-z][a-z-]*))?\b", re.MULTILINE)
 EXAMPLE = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WINDOW = re.compile(r"^\| W(\d+) \|.*$", re.MULTILINE)
+TABLE_ROW = re.compile(r"^\| (.*?) ?\| (.*?) ?\| (.*?) ?\|$", re.MULTILINE)
 MODEL = re.compile(r"^```xml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 page = pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in PAGES])
@@ -87,6 +90,41 @@ def test_every_crash_window_names_the_tests_that_prove_it() -> None:
     assert set(named) == set(written)
     assert all(name.startswith(f"test_w{window:02}_") for name, window in named.items())
     assert {named[name] for name, both in written.items() if both} == set(range(1, 21))
+
+
+def test_every_sentence_of_the_founding_page_says_what_proves_it() -> None:
+    rows = [row for row in TABLE_ROW.findall(read(FOUNDING)) if row[0] != "The page"]
+    assert len(rows) >= 25
+    assert [row for row in rows if not all(cell.strip() for cell in row)] == []
+    named = set(re.findall(r"`(test_\w+)`", read(FOUNDING)))
+    written = {
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert named - written == set()
+
+
+def test_the_compose_file_is_the_recap() -> None:
+    services = yaml.safe_load(read("docker-compose.yml"))["services"]
+    amount = {name: service.get("deploy", {}).get("replicas", 1) for name, service in services.items()}
+    assert amount == {
+        "postgres": 1,
+        "redis": 1,
+        "web": 1,
+        "beat": 1,
+        "long-polling": 2,
+        "worker": 3,
+        "flower": 1,
+        "nginx": 1,
+        "operaton": 1,
+    }
+    assert [name for name, service in services.items() if "profiles" in service] == ["operaton"]
+    queues = {name: services[name]["environment"]["CELERY_WORKER_QUEUE"] for name in ("long-polling", "worker")}
+    assert queues == {"long-polling": "long-polling", "worker": "celery"}
+    scripts = [services[name]["command"] for name in ("beat", "long-polling", "worker", "flower")]
+    assert scripts == [["/celery_beat.sh"], ["/celery_worker.sh"], ["/celery_worker.sh"], ["/celery_flower.sh"]]
 
 
 @pytest.fixture

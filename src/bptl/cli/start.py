@@ -41,3 +41,7 @@ def start_process() -> None:
 
     for name, reason in settings.BPTL_RETIRED_NAMES:
         log.warning("setting.ignored", name=name, reason=reason)
+    if settings.DEBUG:
+        log.warning(
+            "setting.insecure", name="DEBUG", reason="it shows errors to whoever looks, and weak keys are let in"
+        )

@@ -239,16 +239,23 @@ class Environment:
             return default
 
     def _raw(self, name: str, *, old_names: Sequence[str], secret: bool) -> str | None:
-        for candidate in (name, *old_names):
-            value = self._source.get(candidate, "").strip()
-            file_name = self._source.get(f"{candidate}_FILE", "").strip() if secret else ""
-            if value and file_name:
-                self.fault(name, f"both {candidate} and {candidate}_FILE are set; remove one of them")
-            if value:
-                return value
-            if file_name:
-                return self._from_file(name, candidate, file_name)
-        return None
+        given = {
+            candidate: value
+            for candidate in (name, *old_names)
+            if (value := self._given(name, candidate, secret=secret)) is not None
+        }
+        if len(set(given.values())) > 1:
+            self.fault(name, f"{' and '.join(given)} differ; remove all but one of them")
+        return next(iter(given.values()), None)
+
+    def _given(self, name: str, candidate: str, *, secret: bool) -> str | None:
+        value = self._source.get(candidate, "").strip()
+        file_name = self._source.get(f"{candidate}_FILE", "").strip() if secret else ""
+        if value and file_name:
+            self.fault(name, f"both {candidate} and {candidate}_FILE are set; remove one of them")
+        if value:
+            return value
+        return self._from_file(name, candidate, file_name) if file_name else None
 
     def _from_file(self, name: str, candidate: str, file_name: str) -> str | None:
         try:

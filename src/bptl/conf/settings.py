@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.utils.translation import gettext_lazy as _
 
-from bptl.conf import keys, names
+from bptl.conf import keys, names, redis_address
 from bptl.conf.env import Environment
 from bptl.lib import log
 
@@ -40,6 +40,9 @@ if SECRET_KEY and not DEBUG:
         environment.fault("SECRET_KEY", weakness)
 for weakness in keys.faults_of_encryption_keys(BPTL_ENCRYPTION_KEYS):
     environment.fault("BPTL_ENCRYPTION_KEYS", weakness)
+for _host in ALLOWED_HOSTS:
+    if "/" in _host or re.search(r"[^:\]]:\d+$", _host):
+        environment.fault("ALLOWED_HOSTS", f"{_host!r} is no host name; leave out the scheme, the port and the path")
 if "*" in ALLOWED_HOSTS and not DEBUG:
     environment.fault("ALLOWED_HOSTS", "* allows every host; name the hosts, separated by commas")
 
@@ -81,6 +84,9 @@ CSRF_TRUSTED_ORIGINS = environment.csv(
     "CSRF_TRUSTED_ORIGINS",
     help="Origins that may send forms, with scheme (https://bptl.example.com): for a proxy that sets no https header.",
 )
+for _origin in CSRF_TRUSTED_ORIGINS:
+    if not re.fullmatch(r"https?://[^/]+", _origin):
+        environment.fault("CSRF_TRUSTED_ORIGINS", f"{_origin!r} is no origin; use one such as https://bptl.example.com")
 _subpath = environment.text("SUBPATH", default="", help="Path under which the pages live, such as /bptl.").strip("/")
 if not re.fullmatch(r"[\w.~/-]*", _subpath, re.ASCII) or "//" in _subpath:
     environment.fault("SUBPATH", f"is {_subpath!r}; use a path such as /bptl, not a whole address")
@@ -146,6 +152,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CELERY_BROKER_URL = environment.secret(
     "CELERY_BROKER_URL", default="redis://localhost:6379/0", help="Redis or Valkey that carries the jobs."
 )
+for _fix in redis_address.faults(CELERY_BROKER_URL):
+    environment.fault("CELERY_BROKER_URL", _fix)
 
 
 def _cache_beside(broker: str) -> str:
@@ -160,6 +168,9 @@ def _cache_beside(broker: str) -> str:
 _cache_url = environment.secret(
     "CACHE_URL", default="", help="Redis of the cache; empty: the broker's server, next database; locmem:// for none."
 ) or _cache_beside(CELERY_BROKER_URL)
+if not _cache_url.startswith("locmem:"):
+    for _fix in redis_address.faults(_cache_url):
+        environment.fault("CACHE_URL", _fix)
 if _cache_url == CELERY_BROKER_URL:
     environment.fault(
         "CACHE_URL", "is the broker's database, so clearing the cache would lose jobs; use another number"
@@ -216,7 +227,8 @@ BPTL_LONG_POLL_SECONDS = environment.seconds(
     default=20,
     minimum=1,
     maximum=55,
-    help="How long one request waits at the engine for work; proxies cut requests of a minute.",
+    help="How long one request waits at the engine for work; proxies cut requests of a minute. "
+    "A stop gives up a request that outlasts BPTL_GRACE_SECONDS.",
 )
 LONG_POLLING_TIMEOUT_MINUTES = environment.integer(
     "LONG_POLLING_TIMEOUT_MINUTES",
@@ -226,7 +238,10 @@ LONG_POLLING_TIMEOUT_MINUTES = environment.integer(
     help="How long one poll job repeats that request before beat starts the next.",
 )
 BPTL_GRACE_SECONDS = environment.seconds(
-    "BPTL_GRACE_SECONDS", default=45, minimum=1, help="How long a stopping process lets running work finish."
+    "BPTL_GRACE_SECONDS",
+    default=45,
+    minimum=1,
+    help="How long a stopping process lets running work, or a poll under way, finish.",
 )
 
 # -- Calls of the REST API --------------------------------------------------------------------------------------------
@@ -347,6 +362,7 @@ TEMPLATES = [
     }
 ]
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "bptl.web.error_page.HidesSecrets"
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{validator}"}

@@ -11,6 +11,7 @@ from django.db import DatabaseError, close_old_connections
 from bptl.connections.mappings import FilterGroup, filter_groups
 from bptl.connections.models import Engine
 from bptl.lib.log import get_logger
+from bptl.tasks.intake.fetches import abandon_all
 from bptl.workers import leadership
 from bptl.workers.clients import Clients
 from bptl.workers.leadership import Line
@@ -25,14 +26,22 @@ LOOK_EVERY = 1.0
 
 ORPHANED_AFTER = 15.0
 
+LATE = 15.0
+"""Seconds that an answer may come after the end of its poll."""
+
 
 class Poller:
-    """One per process. ``run`` is the poll job; a second call while it runs answers at once."""
+    """One per process. ``run`` is the poll job; a second call while it runs answers at once.
 
-    def __init__(self, member: Member, clients: Clients, *, longest_wait: timedelta) -> None:
+    ``longest_wait`` is the length of a poll, ``grace`` how long a stop waits for the polls under way.
+    """
+
+    def __init__(self, member: Member, clients: Clients, *, longest_wait: timedelta, grace: timedelta) -> None:
         self._member = member
         self._clients = clients
         self._longest_wait = longest_wait
+        self._grace = grace
+        self._stop_by = float("inf")
         self._running = threading.Lock()
         self._stopping = threading.Event()
         self._lines: dict[Line, PollingLine] = {}
@@ -68,12 +77,16 @@ class Poller:
             self._running.release()
 
     def stop(self) -> None:
-        """Open no more lines, and end those that are open after the polls under way."""
+        """Open no more lines, and end those that are open after the polls under way, or once ``grace`` is over."""
+        self._stop_by = min(self._stop_by, time.monotonic() + self._grace.total_seconds())
         self._stopping.set()
         self._guard.wake()
 
     def join(self) -> None:
-        """Wait until every line has ended."""
+        """Wait until every line has ended; a poll that outlasts the grace period is abandoned.
+
+        Its answer is not recorded any more, and the sweep of another process frees what it locks (design, rule 10).
+        """
         self._guard.stop(timeout=5)
         with self._running:
             self._end_lines()
@@ -125,8 +138,20 @@ class Poller:
         except DatabaseError as error:
             log.warning("leadership.not_released", error=str(error))
             close_old_connections()
-        longest = self._longest_wait.total_seconds() + 15
-        deadline = time.monotonic() + longest
-        for line in lines:
-            line.stop(timeout=max(0.0, deadline - time.monotonic()))
+        patience = time.monotonic() + self._longest_wait.total_seconds() + LATE
+        # A stop may be told while this waits.
+        while (still := [line for line in lines if not line.stop()]) and time.monotonic() < min(
+            patience, self._stop_by
+        ):
+            still[0].stop(timeout=0.1)
+        if still and self._stopping.is_set():
+            self._abandon()
         self._lines, self._retired, self._led = {}, [], set()
+
+    def _abandon(self) -> None:
+        try:
+            log.warning("polls.abandoned", polls=abandon_all(self._member.id))
+        except DatabaseError as error:
+            # The sweep does it when it finds that this process has ended.
+            log.warning("polls.not_abandoned", error=str(error))
+            close_old_connections()

@@ -45,7 +45,12 @@ def poll() -> int:
     connection_created.connect(sessions.walk_indexes)
     member = Member(ProcessKind.POLL, on_death=leadership.release)
     clients = Clients()
-    poller = Poller(member, clients, longest_wait=timedelta(seconds=settings.BPTL_LONG_POLL_SECONDS))
+    poller = Poller(
+        member,
+        clients,
+        longest_wait=timedelta(seconds=settings.BPTL_LONG_POLL_SECONDS),
+        grace=timedelta(seconds=settings.BPTL_GRACE_SECONDS),
+    )
     keeper = Keeper(member, clients, on_lost=lambda lease_id, reason: None)
     stand_in = StandIn(member, clients)
     local.here.member, local.here.poller = member, poller

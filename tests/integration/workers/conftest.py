@@ -83,9 +83,10 @@ def open_poller(scene: Scene) -> Iterator[Callable[..., tuple[Poller, Member]]]:
     """A long-polling worker's poller and its member, not running yet; stopped at the end."""
     opened: list[Poller] = []
 
-    def make(*, wait: float = 0.2) -> tuple[Poller, Member]:
+    def make(*, wait: float = 0.2, grace: float = 60) -> tuple[Poller, Member]:
         member = Member(ProcessKind.POLL)
-        opened.append(Poller(member, Clients(), longest_wait=timedelta(seconds=wait)))
+        patience = {"longest_wait": timedelta(seconds=wait), "grace": timedelta(seconds=grace)}
+        opened.append(Poller(member, Clients(), **patience))
         opened[-1].start()
         return opened[-1], member
 

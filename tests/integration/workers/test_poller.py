@@ -344,6 +344,28 @@ def test_lines_without_a_job_end_after_a_while(
     until(lambda: not PollLeadership.objects.exists())
 
 
+def test_a_stop_outlasts_no_poll_that_is_longer_than_the_grace_period_and_its_ghost_is_freed(
+    scene: Scene, there: FakeEngine, open_poller: OpenPoller
+) -> None:
+    sweeper = scene.process(places=4)
+    polls, member = open_poller(wait=50, grace=0.3)
+    job = in_thread(lambda: polls.run(duration=HOUR))
+    until(parked_poll)
+    polls.stop()
+    polls.join()
+    job.join(30)
+    member.leave()
+    ghost = Fetch.objects.get(wait_ms__gt=1000)
+    assert (ghost.closed_as, ghost.watch_until is not None) == (Fetch.End.ABANDONED, True)
+    assert not PollLeadership.objects.exists()
+
+    external = there.add()
+
+    until(lambda: external.worker_id == ghost.worker_id, what="the abandoned poll locks it all the same")
+    assert sweep(sweeper, scene.clients).freed == 1
+    assert not Task.objects.exists(), "the late answer is not recorded"
+
+
 def test_a_poller_that_was_declared_dead_goes_on_under_a_new_id(
     scene: Scene, there: FakeEngine, open_poller: OpenPoller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,9 +99,16 @@ def test_a_secret_in_two_places_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_old_name_is_read_where_the_new_one_is_absent() -> None:
-    both = {"DB_NAME": "new", "DATABASE_NAME": "old"}
-    assert Environment(both).text("DB_NAME", old_names=["DATABASE_NAME"], help="") == "new"
-    assert Environment({"DATABASE_NAME": "old"}).text("DB_NAME", old_names=["DATABASE_NAME"], help="") == "old"
+    for given in ({"DATABASE_NAME": "old"}, {"DATABASE_NAME": "old", "DB_NAME": "old"}):
+        environment = Environment(given)
+        assert environment.text("DB_NAME", old_names=["DATABASE_NAME"], help="") == "old"
+        environment.refuse_faults()
+
+
+def test_an_old_name_that_says_something_else_is_refused_and_no_secret_is_repeated() -> None:
+    environment = Environment({"DB_PASSWORD": "geheim-1", "DATABASE_PASSWORD": "geheim-2"})
+    environment.secret("DB_PASSWORD", old_names=["DATABASE_PASSWORD"], help="")
+    assert faults(environment) == "DB_PASSWORD: DB_PASSWORD and DATABASE_PASSWORD differ; remove all but one of them"
 
 
 def test_every_reader_is_declared_for_the_reference_page() -> None:

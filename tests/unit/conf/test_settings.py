@@ -104,11 +104,23 @@ def test_believing_a_header_from_everybody_is_refused_with_what_to_say_instead()
         ({"EMAIL_USE_TLS": "True", "EMAIL_USE_SSL": "True"}, "EMAIL_USE_SSL: and EMAIL_USE_TLS"),
         ({"CACHE_URL": "redis://r/0", "CELERY_BROKER_URL": "redis://r/0"}, "CACHE_URL: is the broker's database"),
         ({"SUBPATH": "https://example.com/bptl"}, "SUBPATH: is "),
+        ({"DB_HOST": "new", "DATABASE_HOST": "old"}, "DB_HOST: DB_HOST and DATABASE_HOST differ"),
+        ({"ALLOWED_HOSTS": "https://bptl.example.com"}, "ALLOWED_HOSTS: 'https://bptl.example.com' is no host name"),
+        ({"ALLOWED_HOSTS": "bptl.example.com:443"}, "ALLOWED_HOSTS: 'bptl.example.com:443' is no host name"),
+        ({"CSRF_TRUSTED_ORIGINS": "bptl.example.com"}, "CSRF_TRUSTED_ORIGINS: 'bptl.example.com' is no origin"),
         ({"CELERY_WORKER_QUEUE": "klantcontact"}, "CELERY_WORKER_QUEUE: is 'klantcontact'; use one of"),
     ],
 )
 def test_a_contradiction_is_refused_by_name(contradiction: dict[str, str], told: str) -> None:
     assert told in refusal({**SAFE, **contradiction})
+
+
+@pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CACHE_URL"])
+@pytest.mark.parametrize("address", ["broker:6379", "amqp://guest:geheim@broker//", "redis://:ge/heim@broker:6379/0"])
+def test_what_is_no_address_of_redis_is_refused_and_not_repeated(name: str, address: str) -> None:
+    told = refusal({**SAFE, name: address})
+    assert f"{name}: is no address of Redis or Valkey" in told
+    assert "heim" not in told
 
 
 def test_cookies_of_a_sub_path_are_seen_there_only() -> None:

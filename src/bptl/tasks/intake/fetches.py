@@ -109,10 +109,16 @@ def never_sent(fetch: Announced) -> None:
 _ABANDON = """
 UPDATE tasks_fetch
 SET closed_at = now(), closed_as = %s, watch_until = started_at + wait_ms * interval '1 ms' + %s
-WHERE id = %s AND closed_at IS NULL
+WHERE {which} AND closed_at IS NULL
+RETURNING id
 """
 
 
 def abandon(fetch: Announced) -> None:
     """Close a fetch whose answer never came: it may still lock tasks for a worker id that nobody serves; watch it."""
-    sql.query(_ABANDON, [Fetch.End.ABANDONED, GHOST_MARGIN, fetch.number])
+    sql.query(_ABANDON.format(which="id = %s"), [Fetch.End.ABANDONED, GHOST_MARGIN, fetch.number])
+
+
+def abandon_all(process_id: uuid.UUID) -> int:
+    """The same for every poll that a process still has under way: it ends. Answers how many they were."""
+    return len(sql.query(_ABANDON.format(which="process_id = %s"), [Fetch.End.ABANDONED, GHOST_MARGIN, process_id]))
