@@ -58,7 +58,7 @@ def struck(world: World, blow: Blow, *names: str) -> Iterator[None]:
     time.sleep(AWAKE_SECONDS)
 
 
-RECORDING = '%"external_id"%'
+RECORDING = "%external_id text, lease_id uuid%"
 CLAIMING = "%status = 'queued'%SKIP LOCKED%"
 NOTING_DELIVERY = "%outcome_id uuid, assumed boolean%"
 """Statements of BPTL that write tasks, as LIKE patterns of how they begin."""

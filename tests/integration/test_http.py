@@ -108,3 +108,18 @@ def test_a_tls_connection_that_breaks_is_unknown() -> None:
 
     with serving(nonsense) as address:
         asking(f"https://{address}", AnswerUnknown)
+
+
+def test_a_client_that_was_closed_by_a_newer_row_still_serves_who_holds_it() -> None:
+    seen: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        seen.append(connection.makefile("rb").readline())
+        connection.sendall(b"HTTP/1.1 204 No Content\r\nRetry-After: 3\r\n\r\n")
+
+    with serving(answer) as address:
+        client = HttpClient(f"http://{address}/engine-rest", timeout=5)
+        client.close()
+        answered = client.request("POST", "task/x/complete", query={"a": "b c"}, json_body={"naam": "Zoë"})
+    assert (answered.status, answered.headers.get("Retry-After")) == (204, "3")
+    assert seen == [b"POST /engine-rest/task/x/complete?a=b+c HTTP/1.1\r\n"]

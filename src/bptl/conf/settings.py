@@ -111,6 +111,9 @@ LOGGING_CONFIG = None  # structlog writes everything; Django's own set-up would 
 
 # -- Database and cache ----------------------------------------------------------------------------------------------
 
+PREPARE_AFTER = 2
+"""Times that a connection runs a statement of ``bptl.tasks.sql`` before it prepares it."""
+
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
@@ -130,7 +133,18 @@ DATABASES = {
         ),
         # A restarted database costs one failed check instead of one failed request per kept connection.
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"application_name": "bptl", "connect_timeout": 10},
+        "OPTIONS": {
+            "application_name": "bptl",
+            "connect_timeout": 10,
+            "prepare_threshold": PREPARE_AFTER
+            if environment.boolean(
+                "DB_PREPARED_STATEMENTS",
+                default=True,
+                help="Prepare the statements of the road. False behind a pooler that pools by transaction and does not "
+                "pass prepared statements on (PgBouncer before 1.21).",
+            )
+            else None,
+        },
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

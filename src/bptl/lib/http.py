@@ -25,6 +25,7 @@ from urllib3.exceptions import (
     ProxyError,
     SSLError,
 )
+from urllib3.filepost import encode_multipart_formdata
 
 NEVER_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError)
 
@@ -85,7 +86,13 @@ class HttpClient:
         self.base_url = base_url if base_url.endswith("/") else base_url + "/"
         self._headers = dict(headers or {})
         self._timeout = timeout
-        self._pool = urllib3.PoolManager(num_pools=2, maxsize=connections, retries=False)
+        self._root = urlsplit(self.base_url).path
+        self._connections = connections
+        self._pool = self._open()
+
+    def _open(self) -> urllib3.HTTPConnectionPool:
+        # One host: a pool of its connections, without the manager that would look for it by each address anew.
+        return urllib3.connection_from_url(self.base_url, maxsize=self._connections, retries=False)
 
     def request(
         self,
@@ -103,34 +110,30 @@ class HttpClient:
         ``path`` is relative to the base address; ``fields`` sends multipart/form-data; ``timeout`` (seconds)
         replaces the client's read time-out. Raises NeverSent or AnswerUnknown; every status is an Answer.
         """
-        url = self.base_url + path.lstrip("/")
+        path = path.lstrip("/")
         if query:
-            url += "?" + urlencode(query)
+            path += "?" + urlencode(query)
         sent_headers = {**self._headers, **(headers or {})}
         body: bytes | None = None
         if json_body is not None:
             body = json.dumps(json_body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
             sent_headers["Content-Type"] = "application/json"
+        if fields:
+            body, sent_headers["Content-Type"] = encode_multipart_formdata(fields)
         limits = urllib3.Timeout(connect=min(self._timeout, 10.0), read=timeout or self._timeout)
         try:
-            response = self._pool.request(
-                method,
-                url,
-                body=body,
-                fields=dict(fields) if fields else None,
-                headers=sent_headers,
-                timeout=limits,
-                redirect=False,
+            response = self._pool.urlopen(
+                method, self._root + path, body=body, headers=sent_headers, timeout=limits, redirect=False
             )
         except NEVER_SENT as error:
-            raise NeverSent(method, url, error) from error
+            raise NeverSent(method, self.base_url + path, error) from error
         except (HTTPError, OSError) as error:
             # TLS may break at any time; only a refused certificate is sure to come before the request.
             if isinstance(error, SSLError) and isinstance(error.args[0], ssl.SSLCertVerificationError):
-                raise NeverSent(method, url, error) from error
-            raise AnswerUnknown(method, url, error) from error
-        return Answer(status=response.status, headers=dict(response.headers.items()), body=response.data)
+                raise NeverSent(method, self.base_url + path, error) from error
+            raise AnswerUnknown(method, self.base_url + path, error) from error
+        return Answer(status=response.status, headers=response.headers, body=response.data)
 
     def close(self) -> None:
-        """Close the kept connections."""
-        self._pool.clear()
+        """Close the kept connections; calls under way end normally, and theirs close then."""
+        self._pool = self._open()  # a pool that nobody uses closes its connections

@@ -139,6 +139,7 @@ class Task(models.Model):
         verbose_name=_("engine"),
         on_delete=models.PROTECT,
         null=True,
+        db_index=False,  # the constraint below begins with it
         related_name="tasks",
         help_text=_("Empty: it was asked for through the REST API."),
     )
@@ -206,7 +207,13 @@ class Task(models.Model):
     recorded_at = models.DateTimeField(_("first seen at"), db_default=Now())
     changed_at = models.DateTimeField(_("changed at"), db_default=Now())
     reporter = models.ForeignKey(
-        Process, verbose_name=_("reporter"), on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False
+        Process,
+        verbose_name=_("reporter"),
+        on_delete=models.SET_NULL,
+        null=True,
+        db_index=False,  # only asked together with a status
+        related_name="+",
+        db_constraint=False,
     )
     report_tries = models.PositiveIntegerField(_("report tries"), default=0)
     report_refusals = models.PositiveIntegerField(_("refusals of the report"), default=0)

@@ -22,3 +22,16 @@ def limit(connection: BaseDatabaseWrapper, **_: Any) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [IDLE_IN_TRANSACTION])
+
+
+def walk_indexes(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Receiver of ``connection_created`` in processes of the road: walk indexes row by row, whatever the tables weigh.
+
+    Every statement of the road takes few rows by an index that rows enter and leave all the time. A walk marks the
+    entries of rows that left, so that the next one skips them; a bitmap reads them all again until the next vacuum.
+    And a prepared statement keeps its plan until the next ANALYZE: one made for an empty table must fit a full one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_bitmapscan', 'enable_seqscan']) AS name"
+        )

@@ -1,4 +1,7 @@
-"""The one way in which the heart runs its own statements: set-based, guarded, answering rows as named tuples."""
+"""The one way in which the heart runs its own statements: set-based, guarded, answering rows as named tuples.
+
+They are prepared on their connection: to plan one took PostgreSQL a third as long as to run it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection
+import psycopg
+from django.db import NotSupportedError, connection
 
 
 @lru_cache(maxsize=256)
@@ -19,7 +23,14 @@ def _row_type(columns: tuple[str, ...]) -> Any:
 def query(statement: str, params: Sequence[Any] = ()) -> list[Any]:
     """Run one statement and read all rows; jsonb arrives as Python values. Raises Django's database errors."""
     with connection.cursor() as cursor:
-        cursor.execute(statement, params)
+        # Django's own cursor writes the values into the text, which then is another statement each time.
+        cursor.cursor = psycopg.Cursor(cursor.cursor.connection)
+        try:
+            cursor.execute(statement, params)
+        except NotSupportedError:
+            # A migration changed a column under a prepared statement: the next connection prepares it anew.
+            connection.close_at = 0
+            raise
         if cursor.description is None:
             return []
         row_type = _row_type(tuple(column.name for column in cursor.description))

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from bptl.connections.models import Mapping
 from bptl.lib.log import get_logger
 from bptl.tasks import leases
 from bptl.tasks.execution.claim import Claim, claim
@@ -27,6 +26,7 @@ from bptl.tasks.lifecycle import LeaseEnd, Status
 from bptl.workers.clients import Clients
 from bptl.workers.keeper import Keeper, Kept
 from bptl.workers.loops import Loop
+from bptl.workers.mappings import Mappings
 from bptl.workers.member import Member
 from bptl.workers.reporter import Finished, Reporter
 
@@ -68,12 +68,15 @@ class Floor:
         self._lock = threading.Lock()
         self._runs: dict[uuid.UUID, Run] = {}
         self._accepting = True
+        self._woken = False
+        self._unended = 0
         self._strays_at = 0.0
         self._at_rest: dict[int, BaseDatabaseWrapper] = {}
         self._threads = ThreadPoolExecutor(places, thread_name_prefix="place")
         self._loop = Loop("floor", self._step)
         self.keeper = Keeper(member, clients, on_lost=self.cancel)
-        self.reporter = Reporter(member, clients, on_settled=self.keeper.release)
+        self.reporter = Reporter(member, clients, on_settled=self.keeper.release, units_run=lambda: self._unended > 0)
+        self._mappings = Mappings()
 
     def start(self) -> None:
         """Open the places."""
@@ -83,8 +86,8 @@ class Floor:
 
     def wake(self) -> None:
         """There may be work."""
+        self._woken = True
         self._loop.wake()
-        self.reporter.wake()
 
     @property
     def stuck(self) -> bool:
@@ -145,16 +148,17 @@ class Floor:
         if not self._accepting:
             return IDLE_LOOK
         free = self.places - self.running
+        woken, self._woken = self._woken, False
         asked = time.monotonic()
         claims = claim(self._member.id, places=min(free, CLAIM_LIMIT))
         if claims:
             self._begin(claims, asked)
+        elif woken:
+            self.reporter.wake()  # No unit is to run: perhaps a fresh lease brought a stored outcome back.
         return 0.0 if claims and len(claims) == CLAIM_LIMIT else IDLE_LOOK
 
     def _begin(self, claims: list[Claim], asked: float) -> None:
-        mappings = Mapping.objects.select_related("engine").in_bulk(
-            {claim.mapping_id for claim in claims if claim.mapping_id is not None}
-        )
+        mappings = self._mappings.of({claim.mapping_id for claim in claims if claim.mapping_id is not None})
         now = time.monotonic()
         for claimed in claims:
             try:
@@ -165,6 +169,7 @@ class Floor:
             started = Run(assignment, deadline=now + assignment.longest_run.total_seconds())
             with self._lock:
                 self._runs[claimed.lease_id] = started
+                self._unended += 1
             self.keeper.hold(_kept(claimed, asked))
             self._threads.submit(self._run, started)
 
@@ -175,7 +180,11 @@ class Floor:
         # Units use the database for their effects: a connection that was cut is opened anew before the next one.
         close_old_connections()
         try:
-            ending = run(started.assignment, started.cancellation)
+            try:
+                ending = run(started.assignment, started.cancellation)
+            finally:
+                with self._lock:
+                    self._unended -= 1
             if ending is None and started.overdue:
                 ending = ran_too_long(started.assignment)
             if ending is not None and not started.written_off:

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 GROUP = 64
 GROUP_WAIT = 0.01
-"""A group is committed when it has this many outcomes, or after this many seconds."""
+"""A group is committed when it has this many outcomes, or after this many seconds, or when no other is to come soon."""
 
 IDLE_WAIT = 1.0
 """Seconds that a loop without work waits for some before it looks whether it should stop."""
@@ -48,12 +48,23 @@ class Finished:
 
 
 class Reporter:
-    """Takes finished runs; ``on_settled(lease_id)`` tells that a lease needs no lock any more."""
+    """Takes finished runs; ``on_settled(lease_id)`` tells that a lease needs no lock any more.
 
-    def __init__(self, member: Member, clients: Clients, *, on_settled: Callable[[uuid.UUID], None]) -> None:
+    ``units_run`` answers whether another outcome may come soon; while no unit runs, none waits for it.
+    """
+
+    def __init__(
+        self,
+        member: Member,
+        clients: Clients,
+        *,
+        on_settled: Callable[[uuid.UUID], None],
+        units_run: Callable[[], bool],
+    ) -> None:
         self._member = member
         self._clients = clients
         self._on_settled = on_settled
+        self._units_run = units_run
         self._finished: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._unstored: set[uuid.UUID] = set()
         self._verdicts: queue.SimpleQueue[Verdict] = queue.SimpleQueue()
@@ -112,7 +123,7 @@ class Reporter:
 
     def _store(self) -> float:
         if not self._storing:
-            _gather(self._finished, self._storing)
+            gather(self._finished, self._storing, others_come=self._units_run)
         if self._storing:
             self._store_group(self._storing)
             with self._counting:
@@ -177,7 +188,7 @@ class Reporter:
 
     def _settle(self) -> float:
         if not self._settling:
-            _gather(self._verdicts, self._settling)
+            gather(self._verdicts, self._settling, others_come=lambda: self._sending > len(self._settling))
         for verdict in [verdict for verdict in self._settling if verdict.report.doubt]:
             outbox.settle_doubt(verdict)
             self._finish(verdict)
@@ -216,15 +227,15 @@ class Reporter:
         return 0.0 if len(reports) >= GROUP else DUE_EVERY
 
 
-def _gather(source: queue.SimpleQueue[T], into: list[T]) -> None:
-    """Move a group: wait a while for a first item, then a moment for others."""
+def gather(source: queue.SimpleQueue[T], into: list[T], *, others_come: Callable[[], bool]) -> None:
+    """Move a group: wait a while for a first item, then, while others are to come, a moment for those."""
     try:
         into.append(source.get(timeout=IDLE_WAIT))
     except queue.Empty:
         return
     deadline = time.monotonic() + GROUP_WAIT
     while len(into) < GROUP:
-        left = deadline - time.monotonic()
+        left = deadline - time.monotonic() if others_come() else 0.0
         try:
             into.append(source.get(timeout=left) if left > 0 else source.get_nowait())
         except queue.Empty:

@@ -15,13 +15,15 @@ from celery import signals
 from celery.utils import nodenames
 from django.conf import settings
 from django.db import close_old_connections
+from django.db.backends.signals import connection_created
 
 from bptl.lib.log import LogFormat, configure, get_logger
-from bptl.tasks import wake
+from bptl.tasks import sessions, wake
 from bptl.tasks.models import ProcessKind
 from bptl.workers import alive, leadership, local
 from bptl.workers.app import LONG_POLLING, WORK, app
 from bptl.workers.clients import Clients
+from bptl.workers.ear import Ear
 from bptl.workers.floor import Floor, give_back_all
 from bptl.workers.keeper import Keeper
 from bptl.workers.loops import backoff
@@ -40,6 +42,7 @@ JOBS_AT_ONCE = 2
 def poll() -> int:
     """Run a long-polling worker until it is told to stop; answers the exit code."""
     _log()
+    connection_created.connect(sessions.walk_indexes)
     member = Member(ProcessKind.POLL, on_death=leadership.release)
     clients = Clients()
     poller = Poller(
@@ -76,6 +79,7 @@ def poll() -> int:
 def work(*, places: int | None = None) -> int:
     """Run a worker with ``places`` places (CELERY_WORKER_CONCURRENCY) until told to stop; answers the exit code."""
     _log()
+    connection_created.connect(sessions.walk_indexes)
     places = places or settings.CELERY_WORKER_CONCURRENCY
     restart = threading.Event()
 
@@ -90,10 +94,13 @@ def work(*, places: int | None = None) -> int:
     floor = Floor(member, Clients(), places=places, on_worn_out=worn_out)
     local.here.member, local.here.floor = member, floor
     waker = _waker()
+    ear = Ear(on_work=floor.wake)
     member.start()
     floor.start()
+    ear.start()
 
     def stop(**_: Any) -> None:
+        ear.stop()
         floor.stop_claiming()
         member.drain()
 

@@ -1,29 +1,41 @@
-"""The Celery sender behind ``tasks.wake``: one thread, so that a slow broker slows nobody who makes work."""
+"""The sender behind ``tasks.wake``: a word through PostgreSQL at once, and Celery messages for who cannot hear it.
+
+The word reaches every worker that listens (``workers.ear``). Messages are for those behind a pooler that passes no
+notifications on; they follow a moment later, few however much work there is: a message costs more than a task.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 
+from django.db import DatabaseError
 from kombu.exceptions import OperationalError
 
 from bptl.lib.log import get_logger
+from bptl.tasks import sql
 from bptl.workers.app import WORK, app
+from bptl.workers.ear import CHANNEL
 from bptl.workers.loops import Loop
 
 log = get_logger(__name__)
 
+GATHER = 0.2
+"""Seconds for which messages are gathered."""
+
 MESSAGES = 4
-"""Most messages for one group of tasks: each wakes one worker, and a woken worker claims all it has places for."""
+"""Most messages for what was gathered: each wakes one worker, and a woken worker claims all it has places for."""
 
 EXPIRES = 30.0
 
 
 class Waker:
-    """``send`` may be called from any thread and never waits."""
+    """``send`` may be called from any thread; it waits for PostgreSQL, never for the broker."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._amount = 0
+        self._due = 0.0
         self._loop = Loop("waker", self._step)
 
     def start(self) -> None:
@@ -35,13 +47,26 @@ class Waker:
         self._loop.stop(timeout=2)
 
     def send(self, amount: int) -> None:
-        """Say that so many tasks may be claimed."""
+        """Say that so many tasks may be claimed; within a transaction it is heard when that is committed."""
+        try:
+            sql.query("SELECT pg_notify(%s, '')", [CHANNEL])
+        except DatabaseError as error:
+            log.warning("wake.not_told", error=str(error), tasks=amount)
         with self._lock:
+            first = self._amount == 0
             self._amount += amount
-        self._loop.wake()
+            if first:
+                self._due = time.monotonic() + GATHER
+        if first:
+            self._loop.wake()
 
     def _step(self) -> float:
         with self._lock:
+            if self._amount == 0:
+                return 3600.0
+            left = self._due - time.monotonic()
+            if left > 0:
+                return left
             amount, self._amount = self._amount, 0
         for _ in range(min(amount, MESSAGES)):
             try:

@@ -11,7 +11,8 @@ import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from bptl.tasks.execution.claim import claim
+from bptl.tasks import sessions
+from bptl.tasks.execution.claim import _CLAIM, claim
 from bptl.tasks.lifecycle import Status
 from bptl.tasks.models import Process, ProcessKind, Task
 from tests.integration.scene import LOCK, Scene, age_lease, fresh, lease_of
@@ -117,3 +118,17 @@ def test_what_is_left_of_a_lock_is_told_by_the_database_s_clock(scene: Scene) ->
     age_lease(task, seconds=100)
     (claimed,) = claim(scene.process(), places=1)
     assert claimed.locked_ms == pytest.approx((LOCK - timedelta(seconds=100)).total_seconds() * 1000, abs=5000)
+
+
+def test_workers_walk_the_queue_in_its_order_and_not_by_a_bitmap(scene: Scene) -> None:
+    """A walk marks entries of tasks that left the queue; a bitmap would read all of them each time."""
+    for _ in range(3):
+        scene.task(Status.QUEUED)
+    worker = scene.process()
+    sessions.walk_indexes(connection)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {_CLAIM}", [worker, 2, worker])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan using task_queue on tasks_task" in plan
+    assert "Bitmap" not in plan
+    assert "Seq Scan" not in plan

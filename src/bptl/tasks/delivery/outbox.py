@@ -85,7 +85,7 @@ WITH incoming AS (
     RETURNING t.id
 )
 UPDATE tasks_lease l SET ended_at = now(), ended_as = '{LeaseEnd.DELIVERED}'
-FROM seen WHERE l.id IN (seen.live, seen.lease_id) AND l.ended_at IS NULL
+FROM seen WHERE l.task_id = seen.id AND l.id IN (seen.live, seen.lease_id) AND l.ended_at IS NULL
 """
 # Not fenced by the lease: a 204 is proof wherever the stored outcome is the one that was sent. retry_at: the engine
 # began to wait before it answered, so by then its wait is over.

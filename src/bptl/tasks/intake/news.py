@@ -7,23 +7,15 @@ listens while somebody waits and a while longer; whoever waits is woken and read
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import Any
+from contextlib import contextmanager
 
-import psycopg
-from django.db import connection
-
-from bptl.lib.log import get_logger
-
-log = get_logger(__name__)
+from bptl.tasks.listening import listen
 
 CHANNEL = "bptl_call_news"
 """Named in the migration that makes the trigger too."""
 
-RETRY_SECONDS = 1.0
 IDLE_SECONDS = 60.0
 """How long the listener stays when nobody waits."""
 
@@ -79,21 +71,12 @@ class News:
                     del self._waiting[task_id]
 
     def _listen(self) -> None:
-        while not self._ends():
-            try:
-                with closing(psycopg.connect(**_parameters(), autocommit=True)) as ear:
-                    ear.execute(f"LISTEN {CHANNEL}")
-                    self.listening = True
-                    self._tell_all()  # What happened before this was not heard.
-                    while not self._ends():
-                        for notice in ear.notifies(timeout=self._idle):
-                            self._tell(notice.payload)
-                        ear.execute("SELECT 1")  # A cut that nobody told of shows here.
-                    return
-            except psycopg.Error as error:
-                self.listening = False
-                log.warning("news.not_heard", error=str(error))
-                time.sleep(RETRY_SECONDS)
+        listen(CHANNEL, heard=self._tell, can_hear=self._hear, ends=self._ends, look_every=self._idle)
+
+    def _hear(self, can: bool) -> None:
+        self.listening = can
+        if can:
+            self._tell_all()  # What happened before this was not heard.
 
     def _ends(self) -> bool:
         """Whether the listener may go: nobody waits; the next who does starts another."""
@@ -115,9 +98,3 @@ class News:
             waiting = [happened for group in self._waiting.values() for happened in group]
         for happened in waiting:
             happened.tell()
-
-
-def _parameters() -> dict[str, Any]:
-    """How Django connects, for a connection that is not Django's: it listens for as long as the process lives."""
-    parameters = connection.get_connection_params()
-    return {name: value for name, value in parameters.items() if name not in {"cursor_factory", "context"}}

@@ -1,0 +1,52 @@
+"""Hears what PostgreSQL tells (LISTEN and NOTIFY), over a connection of its own that is opened again when it is cut."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+from bptl.lib.log import get_logger
+
+log = get_logger(__name__)
+
+RETRY_SECONDS = 1.0
+
+
+def listen(
+    channel: str,
+    *,
+    heard: Callable[[str], None],
+    can_hear: Callable[[bool], None],
+    ends: Callable[[], bool],
+    look_every: float,
+) -> None:
+    """Call ``heard`` with the payload of every notice on ``channel``, in this thread, until ``ends`` says so.
+
+    ``can_hear`` is told True whenever listening begins: what was said before that was not heard; and False when the
+    connection is lost. ``look_every`` (seconds) is how often ``ends`` is asked and the connection is tried.
+    """
+    while not ends():
+        try:
+            with closing(psycopg.connect(**_parameters(), autocommit=True)) as ear:
+                ear.execute(f"LISTEN {channel}")
+                can_hear(True)
+                while not ends():
+                    for notice in ear.notifies(timeout=look_every):
+                        heard(notice.payload)
+                    ear.execute("SELECT 1")  # A cut that nobody told of shows here.
+                return
+        except psycopg.Error as error:
+            can_hear(False)
+            log.warning("channel.not_heard", channel=channel, error=str(error))
+            time.sleep(RETRY_SECONDS)
+
+
+def _parameters() -> dict[str, Any]:
+    """How Django connects, for a connection that is not Django's: it listens for as long as the process lives."""
+    parameters = connection.get_connection_params()
+    return {name: value for name, value in parameters.items() if name not in {"cursor_factory", "context"}}
