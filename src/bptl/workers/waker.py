@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 
-from django.db import DatabaseError
+from django.db import Error
 from kombu.exceptions import OperationalError
 
 from bptl.lib.log import get_logger
@@ -50,7 +50,7 @@ class Waker:
         """Say that so many tasks may be claimed; within a transaction it is heard when that is committed."""
         try:
             sql.query("SELECT pg_notify(%s, '')", [CHANNEL])
-        except DatabaseError as error:
+        except Error as error:
             log.warning("wake.not_told", error=str(error), tasks=amount)
         with self._lock:
             first = self._amount == 0
