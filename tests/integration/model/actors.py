@@ -325,8 +325,9 @@ class Person:
         A call may still be under way until its settle time: she says *no* only after that.
         """
         task = Task.objects.get(effects=effect_id)
+        settled = Effect.objects.filter(id=effect_id, settles_at__lte=Now()).exists()
         happened = self._facts.world.service.asked(task.external_id)
-        if happened is None and Effect.objects.filter(id=effect_id, settles_at__gt=Now()).exists():
+        if happened is None and not settled:
             return False
         try:
             actions.settle_effect(

@@ -275,7 +275,8 @@ class Play:
             case "uncertain":
                 # A person is asked: there is a question, and nobody fetches the task meanwhile.
                 asked = any(e.task_id == row.id and not e.end for e in self._seen.effects.values())
-                return bool(row.parked) and asked
+                gone = row.lease_id is None and row.external_id not in self.there.tasks
+                return asked and (row.parked or gone)
             case "performed":
                 return bool(row.parked and row.report_error)
         return self._ended(row)
