@@ -50,11 +50,13 @@ def sign_off(process_id: uuid.UUID) -> None:
     Process.objects.filter(id=process_id, stopped_at=None).update(stopped_at=Now())
 
 
-_BURY = """
+_STEADY = "stopped_at IS NULL AND steady_since < now() - %s AND heartbeat_at > now() - %s"
+"""May judge others: it has kept its own heartbeat for DEAD_AFTER without a GAP."""
+
+_BURY = f"""
 UPDATE tasks_process SET stopped_at = now(), died = true
 WHERE stopped_at IS NULL AND heartbeat_at < now() - %s
-  AND EXISTS (SELECT 1 FROM tasks_process me WHERE me.id = %s AND me.stopped_at IS NULL
-              AND me.steady_since < now() - %s AND me.heartbeat_at > now() - %s)
+  AND EXISTS (SELECT 1 FROM (SELECT * FROM tasks_process WHERE id = %s) me WHERE {_STEADY})
 RETURNING id, kind, host, pid
 """
 
@@ -63,17 +65,13 @@ def may_judge(process_id: uuid.UUID) -> bool:
     """Whether this process has kept its own heartbeat for 15 s without a gap: only then it may end what others hold."""
     return bool(
         sql.query(
-            "SELECT 1 AS yes FROM tasks_process WHERE id = %s AND stopped_at IS NULL"
-            " AND steady_since < now() - %s AND heartbeat_at > now() - %s",
+            f"SELECT 1 AS yes FROM tasks_process WHERE id = %s AND {_STEADY}",
             [process_id, DEAD_AFTER, GAP],
         )
     )
 
 
-_A_WORKER_MAY = """
-SELECT 1 AS yes FROM tasks_process WHERE kind = %s AND stopped_at IS NULL
-    AND steady_since < now() - %s AND heartbeat_at > now() - %s LIMIT 1
-"""
+_A_WORKER_MAY = f"SELECT 1 AS yes FROM tasks_process WHERE kind = %s AND {_STEADY} LIMIT 1"
 
 
 def a_worker_may_judge() -> bool:
