@@ -19,8 +19,10 @@ from bptl.tasks.execution.outcomes import doubt
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.lifecycle import LeaseEnd
 from bptl.tasks.models import Effect
+from bptl.tasks.upkeep.sweep import sweep
 from bptl.work_units.contract import Happened, Sending, Uncertain
-from tests.integration.scene import Scene
+from tests.doubles.engine import ExternalTask
+from tests.integration.scene import Scene, due_now
 
 KEY = "create-zaak"
 
@@ -160,3 +162,21 @@ def row(run: Run, key: str = KEY) -> Effect:
 def ends(run: Run, key: str = KEY) -> list[str]:
     """How the intents of one effect of a task ended, in order."""
     return list(Effect.objects.filter(task_id=run.claim.task_id, key=key).order_by("id").values_list("end", flat=True))
+
+
+def doubtful(scene: Scene) -> Run:
+    """A task that is uncertain; its engine does not know it yet."""
+    run = first_run(scene)
+    note_doubt(run, run.left_open())
+    return run
+
+
+def external(scene: Scene, run: Run) -> ExternalTask:
+    """What the engine's double holds of its task."""
+    return scene.there.tasks[run.claim.external_id]
+
+
+def look(scene: Scene, run: Run) -> None:
+    """The sweep comes round."""
+    due_now(run.claim)
+    sweep(scene.process(), scene.clients)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from bptl.tasks.delivery.report import Report
+import uuid
+
+from bptl.tasks.delivery import outbox
+from bptl.tasks.delivery.report import Report, Verdict, send
 from bptl.tasks.execution.claim import Claim
 from bptl.tasks.lifecycle import Outcome
 from bptl.tasks.models import Task
+from tests.integration.scene import Scene, due_now
 
 
 def first_report(claimed: Claim, task: Task) -> Report:
@@ -24,3 +28,16 @@ def first_report(claimed: Claim, task: Task) -> Report:
         refusals=0,
         by_author=True,
     )
+
+
+def deliver(scene: Scene, worker: uuid.UUID, report: Report) -> Verdict:
+    """One try, noted."""
+    verdict = send(report, scene.engine)
+    assert not outbox.settle(worker, verdict)
+    return verdict
+
+
+def due(worker: uuid.UUID, task: Task | Claim) -> list[Report]:
+    """What the worker may report now that the time of this task has come."""
+    due_now(task)
+    return outbox.take_due(worker)

@@ -6,7 +6,6 @@ import uuid
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
 from django.db.models.functions import Now
 
 from bptl.tasks import actions
@@ -19,37 +18,8 @@ from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.models import Event, Process, Task
 from bptl.tasks.upkeep.sweep import sweep
 from tests.doubles.engine import FakeEngine
-from tests.integration.scene import RESULTS, Scene, completed, due_now, events, fresh, lease_of
-from tests.integration.tasks.reports import first_report
-
-
-@pytest.fixture
-def worker(scene: Scene) -> uuid.UUID:
-    return scene.process()
-
-
-@pytest.fixture
-def claimed(scene: Scene, worker: uuid.UUID) -> Claim:
-    """A task whose result is stored and whose first report is under way."""
-    return scene.performed(worker, completed(leges=75))
-
-
-@pytest.fixture
-def report(claimed: Claim) -> Report:
-    return first_report(claimed, fresh(claimed))
-
-
-def deliver(scene: Scene, worker: uuid.UUID, report: Report) -> Verdict:
-    """One try, noted."""
-    verdict = send(report, scene.engine)
-    assert not outbox.settle(worker, verdict)
-    return verdict
-
-
-def due(worker: uuid.UUID, task: Task | Claim) -> list[Report]:
-    due_now(task)
-    return outbox.take_due(worker)
-
+from tests.integration.scene import RESULTS, Scene, completed, events, fresh, lease_of
+from tests.integration.tasks.reports import deliver, due, first_report
 
 # answers
 

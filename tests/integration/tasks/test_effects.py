@@ -46,11 +46,6 @@ from tests.integration.scene import Scene, events, fresh
 HAPPENED, DID_NOT = Effect.End.HAPPENED.value, Effect.End.DID_NOT_HAPPEN.value
 
 
-@pytest.fixture
-def service() -> Service:
-    return Service()
-
-
 def raising(error: BaseException) -> Callable[[Sending], Any]:
     def effect(_: Sending) -> Any:
         raise error

@@ -20,17 +20,20 @@ from bptl.tasks.delivery.report import Answer, Report, Verdict, send
 from bptl.tasks.execution.claim import Claim, claim
 from bptl.tasks.execution.outcomes import Ended, store
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, outcomes_of
-from bptl.tasks.models import Effect, Event, Task
+from bptl.tasks.models import Effect, Event
 from bptl.tasks.upkeep.sweep import sweep
 from bptl.work_units.contract import DidNotHappen, Refused, Sending, Uncertain
-from tests.doubles.engine import ExternalTask, FakeEngine
+from tests.doubles.engine import FakeEngine
 from tests.integration.ledger import (
     KEY,
     Run,
     Service,
+    doubtful,
     ends,
+    external,
     fetched_again,
     first_run,
+    look,
     next_run,
     note_doubt,
     park,
@@ -39,7 +42,7 @@ from tests.integration.ledger import (
     silent,
 )
 from tests.integration.scene import Scene, age_lease, completed, due_now, events, fresh, lease_of
-from tests.integration.tasks.reports import first_report
+from tests.integration.tasks.reports import deliver, due, first_report
 
 HAPPENED, DID_NOT = Effect.End.HAPPENED.value, Effect.End.DID_NOT_HAPPEN.value
 WHO = {"actor": "Saskia", "reason": "I looked in the register"}
@@ -50,56 +53,6 @@ LIVE = [
     *((Status.WAITING, outcome) for outcome in outcomes_of(Status.WAITING)),
     *((Status.PERFORMED, outcome) for outcome in outcomes_of(Status.PERFORMED)),
 ]
-
-
-@pytest.fixture
-def service() -> Service:
-    return Service()
-
-
-@pytest.fixture
-def worker(scene: Scene) -> uuid.UUID:
-    return scene.process()
-
-
-@pytest.fixture
-def claimed(scene: Scene, worker: uuid.UUID) -> Claim:
-    """A task whose result is stored and whose first report is under way."""
-    return scene.performed(worker, completed(leges=75))
-
-
-@pytest.fixture
-def report(claimed: Claim) -> Report:
-    return first_report(claimed, fresh(claimed))
-
-
-def deliver(scene: Scene, worker: uuid.UUID, report: Report) -> Verdict:
-    """One try, noted."""
-    verdict = send(report, scene.engine)
-    assert not outbox.settle(worker, verdict)
-    return verdict
-
-
-def due(worker: uuid.UUID, task: Task | Claim) -> list[Report]:
-    due_now(task)
-    return outbox.take_due(worker)
-
-
-def doubtful(scene: Scene) -> Run:
-    """A task that is uncertain; its engine does not know it yet."""
-    run = first_run(scene)
-    note_doubt(run, run.left_open())
-    return run
-
-
-def external(scene: Scene, run: Run) -> ExternalTask:
-    return scene.there.tasks[run.claim.external_id]
-
-
-def look(scene: Scene, run: Run) -> None:
-    """The sweep comes round."""
-    due_now(run.claim)
-    sweep(scene.process(), scene.clients)
 
 
 @pytest.mark.parametrize(("status", "outcome"), LIVE)

@@ -14,16 +14,17 @@ from bptl.tasks.delivery.report import Answer, Report, Verdict, send
 from bptl.tasks.execution.outcomes import doubt
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, TransitionRefused
 from bptl.tasks.models import Effect, Event, Lease, Task
-from bptl.tasks.upkeep.sweep import sweep
-from tests.doubles.engine import ExternalTask
 from tests.integration.ledger import (
     KEY,
     Run,
     Service,
+    doubtful,
     end_lease,
     ends,
+    external,
     fetched_again,
     first_run,
+    look,
     next_run,
     note_doubt,
     park,
@@ -33,28 +34,6 @@ from tests.integration.ledger import (
 from tests.integration.scene import Scene, age_lease, due_now, events, fresh, lease_of
 
 WHO = {"actor": "Saskia", "reason": "I looked in the register"}
-
-
-@pytest.fixture
-def service() -> Service:
-    return Service()
-
-
-def doubtful(scene: Scene) -> Run:
-    """A task that is uncertain; its engine does not know it yet."""
-    run = first_run(scene)
-    note_doubt(run, run.left_open())
-    return run
-
-
-def external(scene: Scene, run: Run) -> ExternalTask:
-    return scene.there.tasks[run.claim.external_id]
-
-
-def look(scene: Scene, run: Run) -> None:
-    """The sweep comes round."""
-    due_now(run.claim)
-    sweep(scene.process(), scene.clients)
 
 
 # parked
