@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bptl.work_units.contract import WorkUnit
+from bptl.work_units.contract import Need, WorkUnit
 from bptl.work_units.description import VariableDescription, inputs_of, outputs_of
 from bptl.work_units.registry import Registry, UnknownUnit, load
 
@@ -83,7 +83,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def _page(unit: WorkUnit) -> list[str]:
     throws = [f"{code}: {meaning}" for code, meaning in sorted(unit.throws.items())]
-    services = [f"{alias}: {purpose}" for alias, purpose in sorted(unit.needs.items())]
+    services = [f"{alias}: {_need(need)}" for alias, need in sorted(unit.needs.items())]
     return [
         unit.name,
         unit.documentation,
@@ -95,6 +95,11 @@ def _page(unit: WorkUnit) -> list[str]:
         _section("Engine rights beyond READ, UPDATE and UPDATE_VARIABLE on process instance", unit.rights),
         _section("Old names", unit.replaces),
     ]
+
+
+def _need(need: Need) -> str:
+    kind = f" ({need.kind})" if need.kind else ""
+    return f"{need.purpose}{kind}" + (", optional" if need.optional else "")
 
 
 def _section(title: str, lines: Sequence[str]) -> str:
@@ -127,7 +132,10 @@ def _facts(unit: WorkUnit) -> dict[str, Any]:
         "documentation": unit.documentation,
         "inputs": [_variable(variable) for variable in inputs_of(unit)],
         "outputs": [_variable(variable) for variable in outputs_of(unit)],
-        "services": dict(unit.needs),
+        "services": {
+            alias: {"kind": need.kind, "purpose": need.purpose, "optional": need.optional}
+            for alias, need in unit.needs.items()
+        },
         "throws": dict(unit.throws),
         "retry_plan": unit.retry_plan,
         "rights": list(unit.rights),

@@ -377,6 +377,30 @@ class Effect(models.Model):
         return self.key
 
 
+class ServiceCall(models.Model):
+    """One call to an outside service that a run made: redacted, and cut to a size (``bptl.clients.records``)."""
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, db_index=False, related_name="service_calls")
+    lease_id = models.UUIDField(_("lease"))
+    service = models.CharField(_("service"), max_length=100)
+    method = models.CharField(_("method"), max_length=10)
+    url = models.TextField(_("address"))
+    began_at = models.DateTimeField(_("began at"))
+    milliseconds = models.PositiveIntegerField(_("took (ms)"))
+    status = models.PositiveSmallIntegerField(_("status"), null=True)
+    error = models.TextField(_("error"), blank=True, default="")
+    request_body = models.TextField(_("sent"), blank=True, default="")
+    answer_body = models.TextField(_("answered"), blank=True, default="")
+
+    class Meta:
+        verbose_name = _("call to a service")
+        verbose_name_plural = _("calls to services")
+        indexes = [models.Index(name="service_call_by_task", fields=["task", "id"])]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
+
+
 EFFECT_DOUBLED = "effect.doubled"
 """Name of the event of an effect that happened more than once; its detail names the ``effect``."""
 

@@ -12,12 +12,15 @@ report or the database.
     │   ├── EffectChanged   an effect that has happened is wanted again with other arguments
     │   ├── InvalidInput    the process variables do not fit; lists every bad field
     │   ├── InvalidOutput   the unit answered something it does not declare
+    │   ├── NotConnected    a service that may not be used, or that the mapping does not name
     │   └── ProcessNotFound the engine knows no such process definition or instance
     ├── BusinessError  a BPMN error for the model: code, message, variables
     ├── Uncertain      an effect may have happened and nobody can be asked: a person decides
     └── LeaseEnded     our right to this task ended: stop, nothing that follows will be reported
 
-Any other exception is unexpected: it is retried by the plan and then becomes an incident.
+A ServiceError of ``bptl.clients.errors`` says by itself whether it happened and whether to try again; a unit catches
+only those that mean something to it. Any other exception is unexpected: it is retried by the plan and then becomes an
+incident.
 """
 
 from __future__ import annotations
@@ -27,12 +30,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from bptl.clients.access import Kind
+from bptl.clients.client import ServiceClient
 from bptl.work_units.signature import read_signature
 from bptl.work_units.validation import FieldFault as FieldFault  # noqa: PLC0414 - units import the contract only
 from bptl.work_units.validation import Inputs as Inputs  # noqa: PLC0414
@@ -99,6 +104,15 @@ class InvalidOutput(NeverAgain):
         self.unit = unit
         self.faults = tuple(faults)
         super().__init__(f"output of {unit}: " + "; ".join(f"{path}: {reason}" for path, reason in faults))
+
+
+class NotConnected(NeverAgain):
+    """A service cannot be used for this task: no such alias, no such right, an unknown application."""
+
+    def __init__(self, alias: str, reason: str) -> None:
+        self.alias = alias
+        self.reason = reason
+        super().__init__(f"service {alias!r} cannot be used: {reason}")
 
 
 class ProcessNotFound(NeverAgain):
@@ -212,6 +226,7 @@ class Sending(Protocol):
         """
 
 
+Client = TypeVar("Client", bound=ServiceClient)
 Effect = Callable[[Sending], Any]
 Reconcile = Callable[[], Happened | None]
 
@@ -234,6 +249,22 @@ class Work(Protocol):
     @property
     def processes(self) -> Processes:
         """Processes at the task's own engine."""
+
+    def connect(
+        self,
+        client: type[Client],
+        alias: str,
+        *,
+        url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Client:
+        """A client of the service that the mapping calls ``alias``, with the credentials of the task's application.
+
+        ``headers`` go with every call, such as those of NLX. With ``url`` an address in data decides where the alias
+        is optional: the mapping's service when it owns the address, else the one registered service of a fitting kind
+        that does. Raises NotConnected, as for an application that is unknown or has not been granted the service;
+        the calls raise bptl.clients.errors.ServiceError, and LeaseEnded once cancelled.
+        """
 
     def sleep(self, seconds: float) -> None:
         """Wait ``seconds``, but raise LeaseEnded as soon as the work is cancelled."""
@@ -260,12 +291,28 @@ class Work(Protocol):
 
 UnitFunction = Callable[..., Outputs | None]
 
+APPLICATION = "bptlAppId"
+"""Process variable that names the application for which a task is done: whose credentials, whose rights."""
+
+WITH_APPLICATION = frozenset({Kind.ZAKEN, Kind.CATALOGI, Kind.DOCUMENTEN, Kind.BESLUITEN, Kind.AUTORISATIES})
+"""APIs whose rights belong to applications: a task that needs one of them must name its application."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A service that a unit uses: the ``kind`` of its API (None: any), and what for. An ``optional`` one is missed only
+    when it is used."""
+
+    kind: Kind | None
+    purpose: str
+    optional: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class WorkUnit:
     """One declared unit.
 
-    ``needs`` maps a service alias to what it is for; ``replaces`` holds dotted names of the existing BPTL;
+    ``needs`` maps a service alias to the need; ``replaces`` holds dotted names of the existing BPTL;
     ``retry_plan`` is a plan such as ``R3/PT30S`` or ``PT30S,PT5M,PT1H`` (empty: the default plan); ``throws`` maps
     BPMN error codes to their meaning; ``rights`` names engine permissions beyond READ, UPDATE, UPDATE_VARIABLE on
     process instances. ``may_answer_nothing`` is true for an answer ``<Outputs> | None``: None sets no variables.
@@ -276,7 +323,7 @@ class WorkUnit:
     inputs: type[Inputs]
     outputs: type[Outputs] | None
     documentation: str
-    needs: Mapping[str, str]
+    needs: Mapping[str, Need]
     replaces: tuple[str, ...]
     retry_plan: str
     throws: Mapping[str, str]
@@ -290,15 +337,28 @@ class WorkUnit:
 
     @property
     def variable_names(self) -> tuple[str, ...]:
-        """Process variables to fetch: exactly those that the inputs declare, every accepted alias included."""
-        return variable_names(self.inputs)
+        """Process variables to fetch: exactly those that the inputs declare, every accepted alias included, and the
+        application where services are used."""
+        names = variable_names(self.inputs)
+        return names if not self.needs or APPLICATION in names else (*names, APPLICATION)
+
+    @property
+    def needs_application(self) -> bool:
+        """Whether a task must say for which application it is done."""
+        return any(need.kind in WITH_APPLICATION for need in self.needs.values())
 
     def read(self, values: Mapping[str, Any]) -> Inputs:
         """The unit's inputs from process variables (Python values); raises InvalidInput naming every bad field."""
+        missing: tuple[FieldFault, ...] = ()
+        if self.needs_application and not values.get(APPLICATION):
+            missing = (FieldFault(APPLICATION, "is missing: it names the application for which this is done"),)
         try:
-            return self.inputs.from_variables(values)
+            inputs = self.inputs.from_variables(values)
         except ValidationError as error:
-            raise InvalidInput(self.name, faults_in(error, values=values)) from error
+            raise InvalidInput(self.name, (*faults_in(error, values=values), *missing)) from error
+        if missing:
+            raise InvalidInput(self.name, missing)
+        return inputs
 
     def run(self, work: Work, values: Mapping[str, Any]) -> dict[str, Any]:
         """Read ``values``, do the work, answer the process variables to set (Python values by alias).
@@ -336,7 +396,7 @@ UNIT_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 def work_unit(
     name: str,
     *,
-    needs: Mapping[str, str] | None = None,
+    needs: Mapping[str, str | Need] | None = None,
     replaces: str | Sequence[str] = (),
     retry_plan: str = "",
     throws: Mapping[str, str] | None = None,
@@ -344,7 +404,8 @@ def work_unit(
 ) -> Callable[[UnitFunction], UnitFunction]:
     """Declare a function ``(work: Work, inputs: <Inputs>) -> <Outputs> | None`` as the unit ``theme.verb_object``.
 
-    The function stays callable as it is. Raises TypeError when its name, signature or documentation does not fit.
+    A need is a Need, or just its purpose where the alias is the kind: ``{"zrc": "Zaken API"}``. The function stays
+    callable as it is. Raises TypeError when its name, signature, needs or documentation does not fit.
     """
     if not UNIT_NAME.fullmatch(name):
         raise TypeError(f"{name!r}: a work unit is named theme.verb_object, in lower case")
@@ -360,7 +421,7 @@ def work_unit(
             inputs=signature.inputs,
             outputs=signature.outputs,
             documentation=documentation,
-            needs=dict(needs or {}),
+            needs={alias: _need(name, alias, need) for alias, need in (needs or {}).items()},
             replaces=(replaces,) if isinstance(replaces, str) else tuple(replaces),
             retry_plan=retry_plan,
             throws=dict(throws or {}),
@@ -371,6 +432,14 @@ def work_unit(
         return function
 
     return declare
+
+
+def _need(unit: str, alias: str, need: str | Need) -> Need:
+    if isinstance(need, Need):
+        return need
+    if alias not in list(Kind):
+        raise TypeError(f"{unit}: say with a Need what kind of API {alias!r} is")
+    return Need(Kind(alias), need)
 
 
 def unit_of(function: Callable[..., Any]) -> WorkUnit:

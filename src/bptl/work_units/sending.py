@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from bptl.clients.errors import ServiceError
 from bptl.work_units.contract import DidNotHappen, LeaseEnded, ProcessNotFound, Refused
 
 SAID_NOT = (DidNotHappen, Refused)
@@ -47,4 +48,7 @@ class CheckedSending:
         """
         if error is self.refusal:
             return self.checks == 0
-        return isinstance(error, SAID_NOT) or (isinstance(error, self.shows_not) and self.checks <= 1)
+        if isinstance(error, SAID_NOT):
+            return True
+        shown = isinstance(error, self.shows_not) or (isinstance(error, ServiceError) and error.did_not_happen)
+        return shown and self.checks <= 1

@@ -15,6 +15,9 @@
         run(start_reminder, {"klantnummer": "42"}, processes=processes)
         assert processes.started[0].variables == {"klantnummer": "42"}
 
+A unit that calls services gets real clients: give the address of a server of your test for each alias, or an Access,
+``FakeWork(services={"zrc": "http://127.0.0.1:8001/zaken/api/v1/"})``; ``work.calls`` holds what was called.
+
 What the unit raises (BusinessError, TryAgain, InvalidInput, …) comes out of ``run`` as it is. Input is validated and
 the answer is checked exactly as in a running BPTL. To see what a unit did before it raised, make the work yourself:
 ``work = FakeWork(); run(unit, variables, work=work)``.
@@ -30,10 +33,16 @@ from typing import Any
 import structlog
 from structlog.testing import LogCapture
 
+from bptl.clients.access import Access, Kind
+from bptl.clients.client import ServiceClient
+from bptl.clients.gate import Call
+from bptl.clients.session import open_session
 from bptl.lib.json import plain
 from bptl.work_units.contract import (
+    Client,
     Effect,
     LeaseEnded,
+    NotConnected,
     ProcessNotFound,
     Reconcile,
     TaskFacts,
@@ -171,7 +180,10 @@ class FakeWork:
         cancel_after: float | None = None,
         effects: Mapping[str, Any] | None = None,
         open_effects: Collection[str] = (),
+        services: Mapping[str, str | Access] | None = None,
     ) -> None:
+        self.calls: list[Call] = []
+        self._services = dict(services or {})
         self.effects: dict[str, Any] = dict(effects or {})
         self.open_effects = set(open_effects)
         self._arguments: dict[str, Any] = {}
@@ -197,6 +209,38 @@ class FakeWork:
         """End the lease: from now on ``sleep`` and every call of ``processes`` raise LeaseEnded."""
         self._cancelled = True
         self.processes.cancelled = True
+
+    def connect(
+        self,
+        client: type[Client],
+        alias: str,
+        *,
+        url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Client:
+        """A real client of one of ``services``; with ``url`` of any of them that owns it."""
+        access = self._access(client, alias)
+        if url is not None and (access is None or not access.owns(url)):
+            others = (self._access(client, other) for other in self._services)
+            access = next((other for other in others if other is not None and other.owns(url)), None)
+        if access is None:
+            raise NotConnected(alias, "the test gives no such service")
+        return client(access, self, headers=headers)
+
+    def _access(self, client: type[ServiceClient], alias: str) -> Access | None:
+        given = self._services.get(alias)
+        if isinstance(given, str):
+            kind = min(client.kinds, default=Kind.OTHER)
+            given = self._services[alias] = Access(alias, kind, given, open_session(given))
+        return given
+
+    def enter(self, service: str, method: str, url: str) -> None:
+        """The gate of this work's clients."""
+        self._may_send()
+
+    def leave(self, call: Call) -> None:
+        """Note a call."""
+        self.calls.append(call)
 
     def once(
         self,

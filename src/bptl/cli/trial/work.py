@@ -8,12 +8,23 @@ from datetime import timedelta
 from typing import Any
 
 from bptl.cli.trial.answers import Answer
+from bptl.clients.access import Access, Kind
+from bptl.clients.errors import ServiceError
 from bptl.engines.base import Engine, ExternalTask
 from bptl.engines.variables import UnreadableVariable, UnsendableValue, Variable, decode_all, encode_all
 from bptl.tasks.execution.faults import message_of, shortened
 from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.tasks.retries import NO_RETRY, Retry, next_retry, plan_of
-from bptl.work_units.contract import BusinessError, Effect, LeaseEnded, NeverAgain, TaskFacts, TryAgain, WorkUnit
+from bptl.work_units.contract import (
+    BusinessError,
+    Effect,
+    LeaseEnded,
+    NeverAgain,
+    NotConnected,
+    TaskFacts,
+    TryAgain,
+    WorkUnit,
+)
 
 ENGINE_NAME = "sandbox"
 
@@ -38,6 +49,14 @@ class TrialSending:
         """Nothing can be wrong: a trial has no leases."""
 
 
+class NoServices:
+    """A trial reaches nothing outside."""
+
+    def access(self, alias: str, *, kinds: frozenset[Kind], url: str | None) -> Access:
+        """Raises NotConnected."""
+        raise NotConnected(alias, "a trial reaches no services; give an answer in the unit's place (--answer)")
+
+
 class TrialWork(RunningWork):
     """The ``work`` of a real run, but nobody waits: the engine's clock moves, and the ledger is ``effects``."""
 
@@ -49,7 +68,14 @@ class TrialWork(RunningWork):
         pass_time: Callable[[timedelta], None],
         effects: MutableMapping[str, Any],
     ) -> None:
-        super().__init__(task, lease_id=None, cancellation=Cancellation(), engine=engine)
+        super().__init__(
+            task,
+            lease_id=None,
+            cancellation=Cancellation(),
+            engine=engine,
+            services=NoServices(),
+            record=lambda call: None,
+        )
         self._pass_time = pass_time
         self._effects = effects
 
@@ -109,6 +135,10 @@ def run(
         except UnsendableValue as fault:
             return Report(message=message_of(fault), retry=NO_RETRY)
     except TryAgain as error:
+        return _again(message_of(error), task, plan=unit.retry_plan, delay=error.delay)
+    except ServiceError as error:
+        if not error.again:
+            return Report(message=message_of(error), retry=NO_RETRY)
         return _again(message_of(error), task, plan=unit.retry_plan, delay=error.delay)
     except (NeverAgain, LeaseEnded, UnreadableVariable, UnsendableValue) as error:
         return Report(message=message_of(error), retry=NO_RETRY)

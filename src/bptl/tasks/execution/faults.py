@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 
+from bptl.clients.errors import ServiceError
 from bptl.engines.base import EngineError
 from bptl.engines.variables import UnreadableVariable, UnsendableValue
 from bptl.lib.redaction import redact
@@ -23,7 +24,7 @@ def shortened(text: str) -> str:
 
 def message_of(error: BaseException) -> str:
     """One line, the cause first, at most 666 characters. What was raised on purpose speaks for itself."""
-    if isinstance(error, WorkError | EngineError | UnreadableVariable | UnsendableValue):
+    if isinstance(error, WorkError | EngineError | ServiceError | UnreadableVariable | UnsendableValue):
         text = str(error) or type(error).__name__
     else:
         chain = _chain(error)

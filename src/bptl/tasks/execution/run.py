@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from bptl.connections import engines
+from bptl.clients.errors import ServiceError
+from bptl.connections import engines, services
 from bptl.connections.models import Mapping
 from bptl.engines.base import Engine
 from bptl.engines.variables import (
@@ -18,6 +20,7 @@ from bptl.engines.variables import (
     encode_all,
 )
 from bptl.lib.log import get_logger
+from bptl.tasks.execution import service_calls
 from bptl.tasks.execution.catchers import Caught, caught
 from bptl.tasks.execution.claim import Claim
 from bptl.tasks.execution.faults import details_of, message_of, shortened
@@ -25,6 +28,7 @@ from bptl.tasks.execution.outcomes import Doubt, Ending
 from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.tasks.retries import NO_RETRY, Plan, Retry, next_retry, plan_of
 from bptl.work_units.contract import (
+    APPLICATION,
     BusinessError,
     LeaseEnded,
     NeverAgain,
@@ -110,13 +114,20 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | 
         tenant_id=claim.tenant_id,
         attempt=claim.attempt,
     )
-    work = RunningWork(facts, lease_id=claim.lease_id, cancellation=cancellation, engine=assignment.engine)
     try:
         values = decode_all(
             {name: Variable.from_json(data) for name, data in claim.variables.items()},
             load_file=lambda name: assignment.engine.file(
                 name, process_instance_id=claim.process_instance_id, execution_id=claim.execution_id or None
             ),
+        )
+        work = RunningWork(
+            facts,
+            lease_id=claim.lease_id,
+            cancellation=cancellation,
+            engine=assignment.engine,
+            services=services.of(assignment.mapping, assignment.unit, application=values.get(APPLICATION)),
+            record=partial(service_calls.record, claim.task_id, claim.lease_id),
         )
         answer = assignment.unit.run(work, values)
         return Ending.completed(_wire(answer))
@@ -128,8 +139,10 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | 
         return _thrown(assignment, error)
     except (Exception, SystemExit) as error:
         # The border of foreign code: whatever it raises becomes an ending that the engine and the row tell.
-        if not isinstance(error, WorkError | UnreadableVariable | UnsendableValue):
-            work.log.exception("unit.failed_unexpectedly", unit=assignment.unit.name)
+        if not isinstance(error, WorkError | ServiceError | UnreadableVariable | UnsendableValue):
+            log.exception(
+                "unit.failed_unexpectedly", task_id=claim.task_id, topic=claim.topic, unit=assignment.unit.name
+            )
         return _ending_of(assignment, error)
 
 
@@ -139,6 +152,8 @@ def _ending_of(assignment: Assignment, error: Exception | SystemExit) -> Ending:
         return _thrown(assignment, BusinessError(code, str(error)))
     if isinstance(error, TryAgain):
         return _failed(assignment, error, delay=error.delay)
+    if isinstance(error, ServiceError):
+        return _failed(assignment, error, delay=error.delay, again=error.again)
     again = not isinstance(error, NeverAgain | UnreadableVariable | UnsendableValue)
     return _failed(assignment, error, again=again)
 

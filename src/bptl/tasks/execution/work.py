@@ -8,10 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
+from bptl.clients.access import Access, Kind
+from bptl.clients.errors import TOO_MANY_REQUESTS
+from bptl.clients.gate import Call
 from bptl.engines.base import (
     Engine,
     EngineConflict,
@@ -24,8 +27,8 @@ from bptl.engines.base import (
 )
 from bptl.engines.variables import Variable, decode_all, encode
 from bptl.lib.log import get_logger
-from bptl.work_units.answers import TOO_MANY_REQUESTS
 from bptl.work_units.contract import (
+    Client,
     DidNotHappen,
     Effect,
     Happened,
@@ -68,15 +71,50 @@ class Cancellation:
             raise LeaseEnded(self.reason)
 
 
+class Services(Protocol):
+    """What one task may reach: the services of its mapping, with the credentials of its application."""
+
+    def access(self, alias: str, *, kinds: frozenset[Kind], url: str | None) -> Access:
+        """See Work.connect; raises NotConnected."""
+
+
+class RunGate:
+    """The gate of one run: nothing passes once the work is cancelled, and what has passed is recorded."""
+
+    def __init__(self, cancellation: Cancellation, record: Callable[[Call], None]) -> None:
+        self._cancellation = cancellation
+        self._record = record
+
+    def enter(self, service: str, method: str, url: str) -> None:
+        """Raises LeaseEnded once the work is cancelled."""
+        self._cancellation.check()
+
+    def leave(self, call: Call) -> None:
+        """Keep what became of a call."""
+        self._record(call)
+
+
 class RunningWork:
-    """The ``work`` of one run. Without ``lease_id`` there is no ledger: a trial brings a ``once`` of its own."""
+    """The ``work`` of one run. Without ``lease_id`` there is no ledger: a trial brings a ``once`` of its own.
+
+    ``record`` is told of every call to a service; it must not raise.
+    """
 
     def __init__(
-        self, task: TaskFacts, *, lease_id: uuid.UUID | None, cancellation: Cancellation, engine: Engine
+        self,
+        task: TaskFacts,
+        *,
+        lease_id: uuid.UUID | None,
+        cancellation: Cancellation,
+        engine: Engine,
+        services: Services,
+        record: Callable[[Call], None],
     ) -> None:
         self._task = task
         self._cancellation = cancellation
         self._lease_id = lease_id
+        self._services = services
+        self._gate = RunGate(cancellation, record)
         self._processes = EngineProcesses(
             engine,
             own_instance=task.process_instance_id,
@@ -111,6 +149,17 @@ class RunningWork:
     def processes(self) -> EngineProcesses:
         """Processes at the task's own engine."""
         return self._processes
+
+    def connect(
+        self,
+        client: type[Client],
+        alias: str,
+        *,
+        url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Client:
+        """A client of a service; see the contract."""
+        return client(self._services.access(alias, kinds=client.kinds, url=url), self._gate, headers=headers)
 
     def sleep(self, seconds: float) -> None:
         """Wait ``seconds``, but raise LeaseEnded as soon as the work is cancelled."""
