@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from celery import Celery, signals
@@ -26,11 +27,14 @@ def configuration() -> dict[str, Any]:
     return {name.removeprefix(PREFIX).lower(): getattr(settings, name) for name in names}
 
 
+# Celery would run Django's checks in every process, which import all pages to look at their addresses. They judge code,
+# and `./run check` has judged it. Celery reads this and nothing else.
+os.environ["CELERY_SKIP_CHECKS"] = "true"
+
 app = Celery("bptl")
 app.config_from_object(configuration())
 app.conf.task_default_queue = WORK
 app.conf.task_routes = {"bptl.poll": {"queue": LONG_POLLING}}
-app.conf.imports = ("bptl.workers.jobs",)
 
 
 @signals.setup_logging.connect(weak=False)

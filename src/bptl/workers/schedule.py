@@ -1,7 +1,11 @@
-"""The schedule that ships with beat: a fresh installation polls and sweeps, with nobody touching a page."""
+"""``bptl beat`` with the schedule that ships: a fresh installation polls and sweeps, with nobody touching a page.
+
+Beat names jobs and never does one: nothing here may import ``jobs``, or what they do (decision 0020).
+"""
 
 from __future__ import annotations
 
+import signal
 import threading
 import uuid
 from typing import Any
@@ -10,14 +14,15 @@ from amqp.exceptions import ChannelError
 from celery.apps.beat import Beat
 from celery.beat import ScheduleEntry, Service
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, close_old_connections
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from bptl.lib.log import get_logger
+from bptl.lib.log import configure, get_logger
 from bptl.tasks.models import ProcessKind
 from bptl.tasks.upkeep import processes
 from bptl.workers import alive
 from bptl.workers.app import LONG_POLLING, WORK, app
+from bptl.workers.loops import backoff
 
 log = get_logger(__name__)
 
@@ -36,6 +41,35 @@ app.conf.beat_schedule = {
 SCHEDULER = "bptl.workers.schedule:Scheduler"
 
 app.conf.beat_max_loop_interval = 2.0
+
+
+def run() -> int:
+    """Run beat with the shipped schedule until it is told to stop; answers the exit code."""
+    configure(level=settings.CELERY_LOGLEVEL, form="console" if settings.BPTL_LOG_FORMAT == "console" else "json")
+    stopping = threading.Event()
+    failures = 0
+    current: list[PunctualBeat] = []
+
+    def stop(*_: object) -> None:
+        stopping.set()
+        for punctual in current:
+            punctual.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    while not stopping.is_set():
+        current[:] = [PunctualBeat(stopping=stopping)]
+        try:
+            current[0].run()
+        except Exception:
+            # Beat gives up when the database is away at the wrong moment; the fleet needs it to come back by itself.
+            failures += 1
+            alive.show()
+            log.exception("beat.failed", failures=failures)
+            close_old_connections()
+            stopping.wait(backoff(failures))
+    log.info("process.stopped", kind="beat")
+    return 0
 
 
 class PunctualBeat(Beat):
