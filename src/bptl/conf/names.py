@@ -17,8 +17,6 @@ BESIDE = frozenset({
     "BPTL_ALLOWED_SKIPS", "BPTL_CHROMIUM",
     # Celery sets these itself; a worker that starts itself anew hands them on.
     "CELERY_LOG_FILE", "CELERY_LOG_LEVEL",
-    # Told to Celery by bptl.workers.app, and handed on in the same way.
-    "CELERY_SKIP_CHECKS",
 })  # fmt: skip
 
 # Kubernetes and old Docker links describe services in the environment of their neighbours, also one named bptl or db.

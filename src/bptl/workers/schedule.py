@@ -5,8 +5,10 @@ Beat names jobs and never does one: nothing here may import ``jobs``, or what th
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -30,6 +32,9 @@ POLL_EVERY = 5.0
 SWEEP_EVERY = 2.0
 """Seconds. A dead process is found when it has been silent for 15 s: what comes on top of that is this interval."""
 
+LOOK_EVERY = 2.0
+"""Seconds between heartbeats, and between looks for a changed schedule."""
+
 MOST_WAITING = 100
 """Messages in a queue at which beat sends no more: nobody takes them, and a broker's memory is small. Not an expiry in
 each message: that goes by the clock of the worker, and one that runs fast would throw away every poll."""
@@ -40,7 +45,7 @@ app.conf.beat_schedule = {
 }
 SCHEDULER = "bptl.workers.schedule:Scheduler"
 
-app.conf.beat_max_loop_interval = 2.0
+app.conf.beat_max_loop_interval = LOOK_EVERY
 
 
 def run() -> int:
@@ -98,22 +103,33 @@ class PunctualBeat(Beat):
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
-    """django-celery-beat's scheduler; every tick is this process's heartbeat, so that it tells the truth."""
+    """django-celery-beat's scheduler; its ticks are this process's heartbeat, so that it tells the truth."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._process_id: uuid.UUID | None = None
+        self._beat_at = self._looked_at = -math.inf
         super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """One round of the loop; answers the seconds until the next."""
         alive.show()
         try:
-            if self._process_id is None or not processes.beat(self._process_id):
-                self._process_id = processes.register(ProcessKind.BEAT)
+            # Every message that is due is a tick, and one more follows it; an UPDATE for each would be far too many.
+            if (now := time.monotonic()) >= self._beat_at + LOOK_EVERY:
+                if self._process_id is None or not processes.beat(self._process_id):
+                    self._process_id = processes.register(ProcessKind.BEAT)
+                self._beat_at = now
         except DatabaseError:
             log.exception("beat.without_database")
         wait: float = super().tick(*args, **kwargs)
         return wait
+
+    def schedule_changed(self) -> bool:
+        """Whether somebody changed the schedule, looked up once in two seconds: each tick asks several times."""
+        if (now := time.monotonic()) < self._looked_at + LOOK_EVERY:
+            return False
+        self._looked_at = now
+        return bool(super().schedule_changed())
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any) -> None:
         """Send the message of one entry that is due, unless its queue is full of messages that nobody takes."""

@@ -37,6 +37,10 @@ log = get_logger(__name__)
 JOBS_AT_ONCE = 2
 """Celery's own threads: jobs only poke the places, and a second poll message must find somebody to refuse it."""
 
+TELL_EVERY = 5.0
+"""Seconds between the events by which Celery's monitoring knows a process, as between our own heartbeats: Celery's own
+2 are felt in an idle fleet. Flower calls a worker offline after twice this time."""
+
 
 def poll() -> int:
     """Run a long-polling worker until it is told to stop; answers the exit code."""
@@ -165,6 +169,7 @@ def _worker(queue: str) -> Any:
         pool="threads",
         concurrency=JOBS_AT_ONCE,
         loglevel=settings.CELERY_LOGLEVEL,
+        heartbeat_interval=TELL_EVERY,
         without_gossip=True,
         without_mingle=True,
         quiet=True,
