@@ -10,10 +10,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bptl.clients.client import CONNECT_SECONDS, ServiceClient
-from bptl.work_units.contract import Reconcile, Sending, Work
+from bptl.clients.errors import Rejected, ServiceError
+from bptl.work_units.contract import Happened, Reconcile, Sending, Work
 
 DUTCH = ZoneInfo("Europe/Amsterdam")
 """Dates of the ZGW APIs are days in the Netherlands."""
+
+EXISTS = (400, 409)
+"""Statuses by which the APIs refuse what is there already."""
 
 
 def send(
@@ -26,11 +30,19 @@ def send(
     reconcile: Reconcile,
     settles_after: timedelta = timedelta(seconds=10),
 ) -> Any:
-    """Make ``request`` (one call of ``client``, answering JSON) once per task; see Work.once."""
+    """Make ``request`` (one call of ``client``, answering JSON) once per task; see Work.once.
+
+    ``reconcile`` is also asked when the API refuses: an earlier try that was given up may have been done after all.
+    """
 
     def effect(sending: Sending) -> Any:
         sending.check()
-        return request()
+        try:
+            return request()
+        except Rejected as refused:
+            if refused.status not in EXISTS or (done := _told(reconcile)) is None:
+                raise
+            return done.result
 
     # As long as the call may take from its check: to connect, to the answer's first byte, and to its last.
     longest = CONNECT_SECONDS + 2 * client.access.timeout
@@ -42,6 +54,14 @@ def send(
         gives_up_after=timedelta(seconds=max(30.0, longest)),
         settles_after=settles_after,
     )
+
+
+def _told(reconcile: Reconcile) -> Happened | None:
+    """What the service says, or None where it does not: then the refusal is what there is to tell."""
+    try:
+        return reconcile()
+    except ServiceError:
+        return None
 
 
 def choose(work: Work, choice: Callable[[], Any]) -> Any:
