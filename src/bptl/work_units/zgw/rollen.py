@@ -116,8 +116,8 @@ def create_rol(work: Work, inputs: NieuweRol) -> Toegevoegd | None:
     roltype = next((one for one in roltypen if one["omschrijving"] == inputs.omschrijving), None)
     if roltype is None:
         raise NeverAgain(
-            f"zaaktype {zaaktype} has no roltype {inputs.omschrijving!r}; it has {named(roltypen)}: correct omschrijving "
-            "in the model, or the zaaktype"
+            f"zaaktype {zaaktype} has no roltype {inputs.omschrijving!r}; it has {named(roltypen)}: correct "
+            "omschrijving in the model, or the zaaktype"
         )
     identified = identify(work, betrokkene)
     return Toegevoegd(rolUrl=add_rol(work, zrc, zaak=inputs.zaakUrl, roltype=roltype, betrokkene=identified))
