@@ -92,8 +92,8 @@ def start_process(work: Work, inputs: Gestart) -> None:
     except ProcessNotFound as error:
         raise NeverAgain(
             f"the form of zaaktype {zaaktype['identificatie']!r} names the process definition {key!r}, which the "
-            "engine does not have or BPTL's user may not see: deploy it, correct camundaProcessDefinitionKey of the form, "
-            "or grant READ and CREATE_INSTANCE on Process Definition and CREATE on Process Instance"
+            "engine does not have or BPTL's user may not see: deploy it, correct camundaProcessDefinitionKey of the "
+            "form, or grant READ and CREATE_INSTANCE on Process Definition and CREATE on Process Instance"
         ) from error
     work.log.info("process.started", process=key, started_instance=started)
 

@@ -49,7 +49,7 @@ class NieuweZaak(Nlx):
     @field_validator("zaakDetails")
     @classmethod
     def _kenmerken_are_a_list(cls, details: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(details.get("kenmerken") or [], list):
+        if not isinstance(details.get("kenmerken"), list | None):
             raise ValueError("kenmerken must be a list")  # noqa: TRY004 - pydantic wants it
         return details
 
@@ -158,8 +158,8 @@ def kenmerk_of(task: TaskFacts) -> dict[str, str]:
     try:
         kenmerk = str(UUID(task.external_id))
     except ValueError:
-        # Ids that are no UUIDs are unique within one engine only, and may be longer than a kenmerk.
-        whole = f"{task.engine}:{task.external_id}"
+        # Ids that are no UUIDs are unique within one engine or caller only, and may be longer than a kenmerk.
+        whole = f"{task.engine}:{task.task_id}:{task.external_id}"
         kenmerk = hashlib.sha256(whole.encode()).hexdigest()[:LONGEST_KENMERK]
     return {"kenmerk": kenmerk, "bron": BRON}
 
