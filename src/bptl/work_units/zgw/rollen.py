@@ -156,12 +156,13 @@ def add_rol(
     address = betrokkene.betrokkene or ""
     body: dict[str, Any] = {
         "zaak": zaak,
-        "betrokkene": address,
         "betrokkeneType": betrokkene.betrokkeneType,
         "roltype": roltype["url"],
         "roltoelichting": betrokkene.roltoelichting or roltype["omschrijvingGeneriek"],
         "indicatieMachtiging": betrokkene.indicatieMachtiging,
     }
+    if address:
+        body["betrokkene"] = address
     if betrokkene.betrokkeneIdentificatie:
         body["betrokkeneIdentificatie"] = betrokkene.betrokkeneIdentificatie
 
