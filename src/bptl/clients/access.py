@@ -61,10 +61,11 @@ class Access:
 
     def owns(self, url: str) -> bool:
         """Whether an absolute address lies within this service."""
-        return _within(url, self.address)
+        return within(url, self.address)
 
 
-def _within(url: str, root: str) -> bool:
+def within(url: str, root: str) -> bool:
+    """Whether an absolute address lies below a root, which ends with a slash."""
     # Dots in a path may lead out of the root again, encoded ones too.
     path = url.lower().replace("%2e", ".").partition("?")[0]
     return url.startswith(root) and "/.." not in path and "\\" not in path

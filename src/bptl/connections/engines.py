@@ -7,11 +7,13 @@ from datetime import datetime
 
 from django.conf import settings
 
-from bptl.connections import models
+from bptl.connections import models, pem_files
 from bptl.engines import base
 from bptl.engines.camunda7.client import Camunda7
-from bptl.engines.camunda7.credentials import Basic, Bearer
+from bptl.engines.camunda7.credentials import Basic, Bearer, ClientCredentials, Credentials
 from bptl.engines.nobody import Nobody
+from bptl.lib.http import Tls
+from bptl.lib.oauth2 import TokenSource
 
 SPARE_CONNECTIONS = 16
 """Polls, upkeep and delivery talk to the engine beside the places that run units."""
@@ -42,21 +44,40 @@ def client(engine: models.Engine | None) -> base.Engine:
 
 def anonymous(engine: models.Engine) -> base.Engine:
     """A new client of the same address that does not log in, to see what the engine asks of strangers; close it."""
-    return Camunda7(engine.address, connections=1)
+    return Camunda7(engine.address, connections=1, tls=_tls(engine))
 
 
 def _build(engine: models.Engine) -> Camunda7:
+    tls = _tls(engine)
     return Camunda7(
         engine.address,
-        credentials=_credentials(engine),
+        credentials=_credentials(engine, tls),
         connections=settings.CELERY_WORKER_CONCURRENCY + SPARE_CONNECTIONS,
+        tls=tls,
     )
 
 
-def _credentials(engine: models.Engine) -> Basic | Bearer | None:
+def _tls(engine: models.Engine) -> Tls:
+    def file(pem: str) -> str | None:
+        return pem_files.path(pem) if pem else None
+
+    return Tls(authorities=file(engine.authorities), certificate=file(engine.certificate), key=file(engine.key))
+
+
+def _credentials(engine: models.Engine, tls: Tls) -> Credentials | None:
     match engine.authentication:
         case models.Authentication.BASIC:
             return Basic(engine.username, engine.secret)
         case models.Authentication.BEARER:
             return Bearer(engine.secret)
+        case models.Authentication.OAUTH2:
+            source = TokenSource(
+                engine.token_address,
+                client_id=engine.username,
+                secret=engine.secret,
+                scope=engine.scope,
+                authorities=tls.authorities,
+                certificate=(tls.certificate, tls.key) if tls.certificate and tls.key else None,
+            )
+            return ClientCredentials(source)
     return None

@@ -1,16 +1,18 @@
 """Mappings at work: which unit each one means, what is wrong with it, and how they are grouped into fetches.
 
-A mapping whose unit is not registered is *broken*: it is shown with its problem and left out of every fetch, so that
-it never breaks a page or a poll.
+A mapping whose unit is not registered, or whose unit lacks a service that it needs, is *broken*: it is shown with its
+problem and left out of every fetch, so that it never breaks a page or a poll.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 
-from bptl.connections import plans
+from bptl.connections import bindings, plans
 from bptl.connections.models import Engine, Mapping
+from bptl.connections.service_models import Service
 from bptl.engines.base import TopicRequest
 from bptl.work_units import registry
 from bptl.work_units.contract import WorkUnit
@@ -26,11 +28,7 @@ def unit(mapping: Mapping) -> WorkUnit | None:
 
 def problems(mapping: Mapping) -> list[str]:
     """What is wrong with ``mapping``, one sentence each; empty when it can be used."""
-    found = []
-    try:
-        registry.load().get(mapping.unit)
-    except registry.UnknownUnit as error:
-        found.append(str(error))
+    found = obstacles(mapping)
     if mapping.retry_plan:
         try:
             plans.parse(mapping.retry_plan)
@@ -39,12 +37,26 @@ def problems(mapping: Mapping) -> list[str]:
     return found
 
 
+def obstacles(mapping: Mapping, bound: MappingOf[str, Service] | None = None) -> list[str]:
+    """Why nothing may be fetched for ``mapping``: no such unit, or a service that it needs is not what it needs.
+
+    ``bound`` are services by alias that are still to be saved; None: those of the row.
+    """
+    try:
+        work_unit = registry.load().get(mapping.unit)
+    except registry.UnknownUnit as error:
+        return [str(error)]
+    if bound is None:
+        bound = {} if mapping._state.adding else bindings.of(mapping)
+    return bindings.problems(work_unit, bound)
+
+
 def active_mappings(engine: Engine) -> list[Mapping]:
     """The mappings of ``engine`` that a fetch may use, by id: active and not broken; none when it is inactive."""
     if not engine.active:
         return []
     chosen = Mapping.objects.filter(engine=engine, active=True).select_related("engine").order_by("id")
-    return [mapping for mapping in chosen if unit(mapping) is not None]
+    return [mapping for mapping in chosen.prefetch_related("services__service") if not obstacles(mapping)]
 
 
 @dataclass(frozen=True, slots=True)

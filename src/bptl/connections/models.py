@@ -1,9 +1,8 @@
-"""Rows of what BPTL may reach: engines, and mappings from (engine, topic) to a work unit."""
+"""Rows of what BPTL may reach: engines and services, who may use them, and which work unit does which topic."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -12,7 +11,11 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from bptl.connections import plans, secrets
+from bptl.connections import addresses, plans
+from bptl.connections.addresses import checked
+from bptl.connections.encrypted import Clear, EncryptedField
+from bptl.connections.service_models import Service
+from bptl.connections.tls import Tls, whole_pair
 
 WITHOUT_ENGINE = "rest"
 """What stands for an engine's name where there is none: work that a caller of the REST API asks for."""
@@ -35,9 +38,10 @@ class Authentication(models.TextChoices):
     NONE = "none", _("none")
     BASIC = "basic", _("username and password")
     BEARER = "bearer", _("bearer token")
+    OAUTH2 = "oauth2_client_credentials", _("OAuth2 client credentials")
 
 
-class Engine(models.Model):
+class Engine(Tls):
     """One BPMN engine: its address, how we log in, and the tenants that are ours."""
 
     name = models.SlugField(
@@ -51,10 +55,16 @@ class Engine(models.Model):
         help_text=_("Root of the REST API, for instance https://camunda.example.com/engine-rest/"),
     )
     authentication = models.CharField(
-        _("authentication"), max_length=10, choices=Authentication.choices, default=Authentication.BASIC
+        _("authentication"), max_length=30, choices=Authentication.choices, default=Authentication.BASIC
     )
-    username = models.CharField(_("username"), max_length=200, blank=True)
-    encrypted_secret = models.TextField(_("password or token (encrypted)"), blank=True, editable=False)
+    username = models.CharField(
+        _("username"), max_length=200, blank=True, help_text=_("Or the client id of OAuth2 client credentials.")
+    )
+    token_address = models.CharField(
+        _("OAuth2 token address"), max_length=500, blank=True, help_text=_("Where tokens are given out, over https.")
+    )
+    scope = models.CharField(_("OAuth2 scope"), max_length=500, blank=True)
+    encrypted_secret = EncryptedField(_("password or token (encrypted)"))
     tenant_ids = ArrayField(
         models.CharField(max_length=200),
         verbose_name=_("tenants"),
@@ -66,6 +76,8 @@ class Engine(models.Model):
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
+    secret = Clear("encrypted_secret")
+
     class Meta:
         verbose_name = _("engine")
         verbose_name_plural = _("engines")
@@ -76,6 +88,17 @@ class Engine(models.Model):
                 condition=~models.Q(authentication="basic") | ~models.Q(username=""),
                 violation_error_message=_("Authentication with username and password needs a username."),
             ),
+            models.CheckConstraint(
+                name="engine_oauth2_is_whole",
+                condition=~models.Q(authentication="oauth2_client_credentials")
+                | (
+                    ~models.Q(username="")
+                    & ~models.Q(encrypted_secret="")
+                    & models.Q(token_address__regex=addresses.SECURE)
+                ),
+                violation_error_message=_("OAuth2 needs a client id, a secret and an https address for its tokens."),
+            ),
+            whole_pair("engine_certificate_with_key"),
         ]
 
     def __str__(self) -> str:
@@ -86,35 +109,17 @@ class Engine(models.Model):
         super().clean()
         if self.name == WITHOUT_ENGINE:
             raise ValidationError({"name": _("This name stands for calls of the REST API, which have no engine.")})
-        if self.authentication != Authentication.BASIC:
+        if self.authentication not in {Authentication.BASIC, Authentication.OAUTH2}:
             self.username = ""
+        if self.authentication != Authentication.OAUTH2:
+            self.token_address = self.scope = ""
+        else:
+            self.token_address = checked("token_address", addresses.secure, self.token_address)
         if self.authentication == Authentication.NONE:
             self.secret = ""
         elif not self.encrypted_secret:
             raise ValidationError({"secret": _("Enter the password or token.")})
-        self.address = self.address.strip().rstrip("/") + "/"
-        try:
-            parts = urlsplit(self.address)
-            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise ValidationError({"address": _("Enter an http(s) address, such as https://host/engine-rest/.")})
-        if "@" in parts.netloc:
-            raise ValidationError(
-                {"address": _("Leave username and password out of the address: there they would be stored in clear.")}
-            )
-        if parts.query or parts.fragment:
-            raise ValidationError({"address": _("Enter the root of the REST API, without ? and #.")})
-
-    @property
-    def secret(self) -> str:
-        """The password or token in clear; raises secrets.Undecryptable when no key fits."""
-        return secrets.decrypt(self.encrypted_secret) if self.encrypted_secret else ""
-
-    @secret.setter
-    def secret(self, value: str) -> None:
-        self.encrypted_secret = secrets.encrypt(value) if value else ""
+        self.address = checked("address", addresses.root, self.address)
 
 
 class Mapping(models.Model):
@@ -244,3 +249,27 @@ class Mapping(models.Model):
     def longest_run(self) -> timedelta:
         """How long the unit may run before it is cancelled."""
         return timedelta(seconds=self.longest_run_seconds or settings.CELERY_TASK_SOFT_TIME_LIMIT or LONGEST_RUN)
+
+
+class MappingService(models.Model):
+    """Which service a mapping gives to its unit under an alias."""
+
+    mapping = models.ForeignKey(Mapping, verbose_name=_("mapping"), on_delete=models.CASCADE, related_name="services")
+    alias = models.CharField(_("alias"), max_length=60, help_text=_("What the work unit calls it, such as zrc."))
+    service = models.ForeignKey(Service, verbose_name=_("service"), on_delete=models.PROTECT, related_name="mappings")
+
+    class Meta:
+        verbose_name = _("service of the unit")
+        verbose_name_plural = _("services of the unit")
+        ordering = ["mapping", "alias"]
+        constraints = [
+            models.UniqueConstraint(
+                name="mapping_service_alias_once",
+                fields=["mapping", "alias"],
+                violation_error_message=_("This alias has a service already."),
+            ),
+            models.CheckConstraint(name="mapping_service_has_an_alias", condition=~models.Q(alias="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.alias}={self.service}"

@@ -65,6 +65,15 @@ class Answer:
         return self.body.decode("utf-8", errors="replace")
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files (PEM): ``authorities`` to trust instead of the system's; our ``certificate`` with its ``key``."""
+
+    authorities: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
 class HttpClient:
     """Keep-alive connections to one base address; safe to share between threads.
 
@@ -79,6 +88,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         timeout: float = 20.0,
         connections: int = 32,
+        tls: Tls | None = None,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in {"http", "https"} or not parts.netloc:
@@ -88,11 +98,14 @@ class HttpClient:
         self._timeout = timeout
         self._root = urlsplit(self.base_url).path
         self._connections = connections
+        self._tls: dict[str, Any] = {}
+        if tls is not None and parts.scheme == "https":
+            self._tls = {"ca_certs": tls.authorities, "cert_file": tls.certificate, "key_file": tls.key}
         self._pool = self._open()
 
     def _open(self) -> urllib3.HTTPConnectionPool:
         # One host: a pool of its connections, without the manager that would look for it by each address anew.
-        return urllib3.connection_from_url(self.base_url, maxsize=self._connections, retries=False)
+        return urllib3.connection_from_url(self.base_url, maxsize=self._connections, retries=False, **self._tls)
 
     def request(
         self,

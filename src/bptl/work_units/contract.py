@@ -13,6 +13,7 @@ report or the database.
     │   ├── InvalidInput    the process variables do not fit; lists every bad field
     │   ├── InvalidOutput   the unit answered something it does not declare
     │   ├── NotConnected    a service that may not be used, or that the mapping does not name
+    │   ├── NotGranted      an application that is unknown, or for which the unit may not be run
     │   └── ProcessNotFound the engine knows no such process definition or instance
     ├── BusinessError  a BPMN error for the model: code, message, variables
     ├── Uncertain      an effect may have happened and nobody can be asked: a person decides
@@ -113,6 +114,15 @@ class NotConnected(NeverAgain):
         self.alias = alias
         self.reason = reason
         super().__init__(f"service {alias!r} cannot be used: {reason}")
+
+
+class NotGranted(NeverAgain):
+    """The unit may not be run for the application of this task."""
+
+    def __init__(self, application: str, reason: str) -> None:
+        self.application = application
+        self.reason = reason
+        super().__init__(f"{APPLICATION} {application!r}: {reason}")
 
 
 class ProcessNotFound(NeverAgain):

@@ -20,12 +20,13 @@ class Mappings:
         self._read_at: dict[int, float] = {}
 
     def of(self, ids: Set[int]) -> MappingOf[int, Mapping]:
-        """The mappings with these ids, each with its engine; those that were deleted are missing."""
+        """The mappings with these ids, each with its engine and services; those that were deleted are missing."""
         oldest = time.monotonic() - FRESH
         stale = {id_ for id_ in ids if self._read_at.get(id_, 0.0) < oldest or id_ not in self._rows}
         if stale:
             now = time.monotonic()  # before the question: what changes meanwhile is asked for soon enough
-            found = Mapping.objects.select_related("engine").in_bulk(stale)
+            rows = Mapping.objects.select_related("engine").prefetch_related("services__service")
+            found = rows.in_bulk(stale)
             for id_ in stale:
                 self._rows.pop(id_, None)
                 self._read_at.pop(id_, None)

@@ -19,6 +19,7 @@ from django.db.backends.signals import connection_created
 
 from bptl.lib.log import LogFormat, configure, get_logger
 from bptl.tasks import sessions, wake
+from bptl.tasks.execution import service_calls
 from bptl.tasks.models import ProcessKind
 from bptl.workers import alive, leadership, local
 from bptl.workers.app import LONG_POLLING, WORK, app
@@ -106,6 +107,7 @@ def work(*, places: int | None = None) -> int:
 
     code = _celery(WORK, on_stop=stop)
     floor.drain(grace=settings.BPTL_GRACE_SECONDS)
+    service_calls.flush()
     waker.stop()
     member.leave()
     log.info("process.stopped", kind="work", restarts=restart.is_set())

@@ -26,6 +26,7 @@ from bptl.engines.camunda7 import wire
 from bptl.engines.camunda7.credentials import Credentials
 from bptl.engines.camunda7.errors import Operation
 from bptl.engines.camunda7.transport import Transport, existing, given, part
+from bptl.lib.http import Tls
 
 ANSWER_MARGIN = timedelta(seconds=10)
 """How much longer than a long poll we wait for its answer."""
@@ -38,7 +39,8 @@ class Camunda7:
     """One engine at ``base_url`` (the REST root, for instance ``https://host/engine-rest``); safe between threads.
 
     ``timeout`` is seconds for every call but a long poll, ``connections`` the number kept open, ``engine_name`` one
-    of several engines behind the address. Raises the errors of ``bptl.engines.base`` and no others.
+    of several engines behind the address, ``tls`` whom we trust and who we are there. Raises the errors of
+    ``bptl.engines.base`` and no others.
     """
 
     def __init__(
@@ -49,10 +51,16 @@ class Camunda7:
         timeout: float = 20.0,
         connections: int = 32,
         engine_name: str | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self._engine_name = engine_name
         self._rest = Transport(
-            base_url, credentials=credentials, timeout=timeout, connections=connections, engine_name=engine_name
+            base_url,
+            credentials=credentials,
+            timeout=timeout,
+            connections=connections,
+            engine_name=engine_name,
+            tls=tls,
         )
 
     def version(self) -> str:

@@ -6,12 +6,18 @@ import base64
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bptl.engines.base import EngineError, EngineUnavailable, NotAuthenticated
+from bptl.lib.oauth2 import TokenError, TokenRefused, TokenSource
+
 
 class Credentials(Protocol):
     """Anything that can say who we are; asked before every request, so a token may change between two."""
 
-    def header(self) -> str:
-        """The value of the Authorization header."""
+    def header(self, *, refused: str = "") -> str:
+        """The value of the Authorization header; another one than ``refused``, if we can have another.
+
+        Raises EngineError when there is none.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +27,7 @@ class Basic:
     username: str
     password: str = field(repr=False)
 
-    def header(self) -> str:
+    def header(self, *, refused: str = "") -> str:
         """``Basic …``."""
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
 
@@ -32,6 +38,26 @@ class Bearer:
 
     token: str = field(repr=False)
 
-    def header(self) -> str:
+    def header(self, *, refused: str = "") -> str:
         """``Bearer …``."""
         return f"Bearer {self.token}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """Tokens of the OAuth 2 client credentials grant, renewed before they end."""
+
+    source: TokenSource
+
+    def header(self, *, refused: str = "") -> str:
+        """``Bearer …``."""
+        try:
+            return f"Bearer {self.source.token(refused=refused.removeprefix('Bearer '))}"
+        except TokenError as error:
+            raise _no_token(error) from error
+
+
+def _no_token(error: TokenError) -> EngineError:
+    if isinstance(error, TokenRefused):
+        return NotAuthenticated(str(error), status=error.status)
+    return EngineUnavailable(str(error), sent=False)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from bptl.engines.base import EngineRefused, WrongAddress
 from bptl.engines.camunda7.credentials import Credentials
 from bptl.engines.camunda7.errors import Operation, from_answer, from_silence
-from bptl.lib.http import Answer, HttpClient, HttpError
+from bptl.lib.http import Answer, HttpClient, HttpError, Tls
 
 PAGE = 200
 """Rows a page where a whole list is read: an engine may forbid unbounded queries."""
@@ -17,6 +17,7 @@ PAGE = 200
 ACCEPT = "application/json, text/plain, */*"
 OK = frozenset({200})
 DONE = frozenset({204})
+UNAUTHORIZED = 401
 
 Result = TypeVar("Result")
 
@@ -32,8 +33,9 @@ class Transport:
         timeout: float,
         connections: int,
         engine_name: str | None,
+        tls: Tls | None = None,
     ) -> None:
-        self._http = HttpClient(base_url, timeout=timeout, connections=connections)
+        self._http = HttpClient(base_url, timeout=timeout, connections=connections, tls=tls)
         self._credentials = credentials
         self._prefix = f"engine/{part(engine_name)}/" if engine_name else ""
 
@@ -54,21 +56,29 @@ class Transport:
 
         ``timeout`` (seconds) replaces the transport's; ``above`` asks the REST root, not the named engine.
         """
-        headers = {"Accept": ACCEPT}
-        if self._credentials is not None:
-            headers["Authorization"] = self._credentials.header()
-        try:
-            answer = self._http.request(
-                method,
-                path if above else self._prefix + path,
-                query=_texts(query or {}),
-                json_body=body,
-                fields=fields,
-                headers=headers,
-                timeout=timeout,
-            )
-        except HttpError as error:
-            raise from_silence(error) from error
+        path = path if above else self._prefix + path
+
+        def send(login: str) -> Answer:
+            headers = {"Accept": ACCEPT} | ({"Authorization": login} if login else {})
+            try:
+                return self._http.request(
+                    method,
+                    path,
+                    query=_texts(query or {}),
+                    json_body=body,
+                    fields=fields,
+                    headers=headers,
+                    timeout=timeout,
+                )
+            except HttpError as error:
+                raise from_silence(error) from error
+
+        login = self._credentials.header() if self._credentials else ""
+        answer = send(login)
+        if answer.status == UNAUTHORIZED and self._credentials:
+            renewed = self._credentials.header(refused=login)
+            if renewed != login:
+                answer = send(renewed)
         if answer.status not in wanted:
             raise from_answer(answer, operation=operation)
         return answer

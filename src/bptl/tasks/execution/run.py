@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from bptl.clients.errors import ServiceError
-from bptl.connections import engines, services
+from bptl.connections import bindings, engines, services
 from bptl.connections.models import Mapping
 from bptl.engines.base import Engine
 from bptl.engines.variables import (
@@ -72,7 +72,7 @@ class Assignment:
 
 
 class Unassignable(Exception):
-    """A claimed task that nothing can be done with now: its mapping is gone or names no unit. It is given back."""
+    """A claimed task that nothing can be done with now: its mapping is gone or broken. It is given back."""
 
     def __init__(self, claim: Claim, reason: str) -> None:
         self.claim = claim
@@ -89,6 +89,8 @@ def assign(claim: Claim, mappings: MappingOf[int, Mapping]) -> Assignment:
         unit = load().get(mapping.unit)
     except UnknownUnit as error:
         raise Unassignable(claim, str(error)) from error
+    if unit.needs and (lacking := bindings.problems(unit, bindings.of(mapping))):
+        raise Unassignable(claim, f"the mapping of topic {claim.topic!r} is broken: {'; '.join(lacking)}")
     return Assignment(claim, mapping.engine_name, engines.client(mapping.engine), unit, mapping)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from django.db import connection
 
-from bptl.connections.mappings import unit
+from bptl.connections.mappings import obstacles, unit
 from bptl.connections.models import Mapping
 from bptl.engines.variables import Variable, encode_all
 from bptl.lib.json import storable
@@ -118,8 +118,8 @@ def mapping_of(topic: str) -> Mapping:
         raise NoSuchTopic(topic, "no mapping of the REST API has it")
     if not mapping.active:
         raise NoSuchTopic(topic, "its mapping is not active")
-    if unit(mapping) is None:
-        raise NoSuchTopic(topic, f"work unit {mapping.unit!r} of its mapping is not registered")
+    if lacking := obstacles(mapping):
+        raise NoSuchTopic(topic, f"its mapping is broken: {'; '.join(lacking)}")
     return mapping
 
 
