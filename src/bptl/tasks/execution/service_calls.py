@@ -59,7 +59,7 @@ class Writer:
     """Writes from a thread of its own, which begins with the first call."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[_Made] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[_Made | None] = queue.Queue(MOST_WAITING)
         self._beginning = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -72,12 +72,18 @@ class Writer:
         except queue.Full:
             log.error("service_call.not_recorded", task_id=task_id, service=call.service, reason="too many wait")
 
-    def flush(self, *, timeout: float) -> bool:
-        """Wait at most ``timeout`` seconds until all is written; whether it is."""
+    def stop(self, *, timeout: float) -> bool:
+        """Write all that waits, for at most ``timeout`` seconds, and let go of the database; whether all is written."""
+        thread = self._thread
+        if thread is None:
+            return True
         deadline = time.monotonic() + timeout
-        while self._waiting.unfinished_tasks and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return not self._waiting.unfinished_tasks
+        try:
+            self._waiting.put(None, timeout=timeout)
+        except queue.Full:
+            return False
+        thread.join(deadline - time.monotonic())
+        return not thread.is_alive()
 
     def _begin(self) -> None:
         with self._beginning:
@@ -86,21 +92,25 @@ class Writer:
                 self._thread.start()
 
     def _run(self) -> None:
-        while True:
+        going = True
+        while going:
             try:
                 group = [self._waiting.get(timeout=IDLE)]
             except queue.Empty:
                 connections.close_all()
                 group = [self._waiting.get()]
-            time.sleep(GATHER)
+            if group != [None]:
+                time.sleep(GATHER)
             while len(group) < GROUP:
                 try:
                     group.append(self._waiting.get_nowait())
                 except queue.Empty:
                     break
-            self._write(group)
-            for _ in group:
-                self._waiting.task_done()
+            going = None not in group
+            if made := [one for one in group if one is not None]:
+                self._write(made)
+        connections.close_all()
+        self._thread = None
 
     def _write(self, group: list[_Made]) -> None:
         try:
@@ -136,9 +146,9 @@ def record(task_id: int, lease_id: uuid.UUID, call: Call) -> None:
     _writer.put(task_id, lease_id, call)
 
 
-def flush(*, timeout: float = 2.0) -> bool:
-    """Write what was recorded; whether all is written. For a process that ends."""
-    return _writer.flush(timeout=timeout)
+def stop(*, timeout: float = 2.0) -> bool:
+    """Write what was recorded; whether all is written. For a process that ends; a later call begins anew."""
+    return _writer.stop(timeout=timeout)
 
 
 def _row(made: _Made) -> dict[str, object]:
