@@ -12,6 +12,7 @@ from requests import Session
 from bptl.clients.access import Access, Kind
 from bptl.clients.client import ServiceClient
 from bptl.work_units.contract import InvalidInput, unit_of
+from bptl.work_units.description import inputs_of
 from bptl.work_units.testing import FakeWork, task_facts
 from bptl.work_units.zgw.closing import close_zaak
 from bptl.work_units.zgw.effects import fingerprint, send
@@ -129,3 +130,15 @@ def test_a_call_that_may_take_long_is_not_asked_about_sooner(timeout: float, lea
     client = work.connect(ServiceClient, "zrc")
     assert send(work, client, "create-zaak", lambda: 1, arguments={}, reconcile=lambda: None) == 1
     assert work.gives_up_after >= timedelta(seconds=least)
+
+
+def test_addresses_are_shown_as_such_and_stay_as_they_were_written() -> None:
+    assert {variable.name: variable.type for variable in inputs_of(unit_of(close_zaak))} == {
+        "zaakUrl": "web address",
+        "resultaattype": "web address",
+        "omschrijving": "text",
+        "toelichting": "text",
+        "statustoelichting": "text",
+    }
+    written = "https://Zaken.example.nl:443/zaken/2f6bb9b6-8a62-4e4c-8e42-9c7b1a3e5d11"
+    assert unit_of(close_zaak).read({"zaakUrl": written, **APP}).model_dump()["zaakUrl"] == written
