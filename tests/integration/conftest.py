@@ -13,4 +13,4 @@ def _no_writer_stays() -> Iterator[None]:
     yield
     from bptl.tasks.execution import service_calls
 
-    service_calls.finish()
+    service_calls.stop()

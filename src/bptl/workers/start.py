@@ -110,7 +110,7 @@ def work(*, places: int | None = None) -> int:
 
     code = _celery(WORK, on_stop=stop)
     floor.drain(grace=settings.BPTL_GRACE_SECONDS)
-    service_calls.flush()
+    service_calls.stop()
     waker.stop()
     member.leave()
     log.info("process.stopped", kind="work", restarts=restart.is_set())

@@ -34,7 +34,7 @@ def call(**changes: object) -> Call:
 def test_a_call_is_kept_with_its_task_and_lease_redacted(committed_scene: Scene) -> None:
     task = committed_scene.task(Status.RUNNING)
     service_calls.record(task.id, task.last_lease_id, call())
-    assert service_calls.finish(timeout=CONFIRMED)
+    assert service_calls.stop(timeout=CONFIRMED)
     kept = ServiceCall.objects.get(task=task)
     assert (kept.lease_id, kept.service, kept.method, kept.status) == (task.lease_id, "open-zaak", "POST", 201)
     assert kept.milliseconds == 250
@@ -47,7 +47,7 @@ def test_calls_of_a_task_that_is_gone_keep_nobody_from_writing_theirs(committed_
     task = committed_scene.task(Status.RUNNING)
     service_calls.record(task.id + 1000, uuid.uuid4(), call())
     service_calls.record(task.id, task.last_lease_id, call(method="GET"))
-    assert service_calls.finish(timeout=CONFIRMED)
+    assert service_calls.stop(timeout=CONFIRMED)
     assert [kept.method for kept in ServiceCall.objects.all()] == ["GET"]
 
 
@@ -58,7 +58,7 @@ def test_a_body_that_no_database_takes_as_it_is_is_kept_all_the_same(committed_s
         task.last_lease_id,
         call(request_type="text/plain", request_body=b"nul \x00 and \xff", status=None, error="cut"),
     )
-    assert service_calls.finish(timeout=CONFIRMED)
+    assert service_calls.stop(timeout=CONFIRMED)
     kept = ServiceCall.objects.get(task=task)
     assert kept.request_body.startswith("nul ")
     assert (kept.status, kept.error) == (None, "cut")
@@ -68,5 +68,5 @@ def test_what_one_call_cannot_be_kept_for_costs_the_others_nothing(committed_sce
     task = committed_scene.task(Status.RUNNING)
     service_calls.record(task.id, task.last_lease_id, call(status=70_000))  # no smallint
     service_calls.record(task.id, task.last_lease_id, call(method="GET"))
-    assert service_calls.finish(timeout=CONFIRMED)
+    assert service_calls.stop(timeout=CONFIRMED)
     assert [kept.method for kept in ServiceCall.objects.all()] == ["GET"]

@@ -58,7 +58,7 @@ class _Made:
 
 
 class Writer:
-    """Writes from a thread of its own, which begins with a call and ends with ``finish``."""
+    """Writes from a thread of its own, which begins with a call and ends with ``stop``."""
 
     def __init__(self) -> None:
         self._waiting: queue.Queue[_Made | None] = queue.Queue(MOST_WAITING)
@@ -74,7 +74,7 @@ class Writer:
         except queue.Full:
             log.error("service_call.not_recorded", task_id=task_id, service=call.service, reason="too many wait")
 
-    def finish(self, *, timeout: float) -> bool:
+    def stop(self, *, timeout: float) -> bool:
         """Write what waits, at most ``timeout`` seconds, and end the thread; whether all is written."""
         with self._beginning:
             thread, self._thread = self._thread, None
@@ -154,9 +154,9 @@ def record(task_id: int, lease_id: uuid.UUID, call: Call) -> None:
     _writer.put(task_id, lease_id, call)
 
 
-def finish(*, timeout: float = 2.0) -> bool:
-    """Write what was recorded; whether all is written. For a process that ends."""
-    return _writer.finish(timeout=timeout)
+def stop(*, timeout: float = 2.0) -> bool:
+    """Write what was recorded; whether all is written. For a process that ends; a later call begins anew."""
+    return _writer.stop(timeout=timeout)
 
 
 def _row(made: _Made) -> dict[str, Any]:
