@@ -14,6 +14,7 @@ In pytest the fixture ``mailbox`` gives one. As a program it writes each message
 from __future__ import annotations
 
 import argparse
+import asyncio
 import signal
 import ssl
 import threading
@@ -81,8 +82,9 @@ class Mail:
     def attachments(self) -> tuple[Attachment, ...]:
         """In their order."""
         return tuple(
-            Attachment(part.get_filename() or "", part.get_content_type(), part.get_payload(decode=True) or b"")
+            Attachment(part.get_filename() or "", part.get_content_type(), content)
             for part in self.original.iter_attachments()
+            if isinstance(content := part.get_payload(decode=True), bytes)
         )
 
     def _body(self, kind: Literal["plain", "html"]) -> str:
@@ -218,9 +220,8 @@ class _Handler:
         mail = Mail(str(envelope.mail_from), tuple(str(one) for one in envelope.rcpt_tos), original)
         match self._mailbox.take(mail):
             case "cut-before" | "cut-after":
-                transport = server.transport
-                if transport is not None:
-                    transport.abort()
+                if isinstance(server.transport, asyncio.WriteTransport):
+                    server.transport.abort()
                 return "421 cut"
             case "451":
                 return "451 try again later"
