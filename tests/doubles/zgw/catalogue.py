@@ -105,7 +105,7 @@ class Catalogue:
             **self._zaaktype(identificatie, catalogus or self.catalogus, begins=begins, ends=ends, concept=concept),
         )
         for number, omschrijving in enumerate(statussen, start=1):
-            self.add_statustype(zaaktype, omschrijving, volgnummer=number, end=number == len(statussen))
+            self.add_statustype(zaaktype, omschrijving, volgnummer=number)
         for omschrijving in resultaten:
             self.add_resultaattype(zaaktype, omschrijving)
         for omschrijving, generic in rollen:
@@ -117,8 +117,8 @@ class Catalogue:
             self.relate_informatieobjecttype(zaaktype, type_, volgnummer=number)
         return zaaktype
 
-    def add_statustype(self, zaaktype: str, omschrijving: str, *, volgnummer: int, end: bool = False) -> str:
-        """A statustype; ``end`` closes the zaak."""
+    def add_statustype(self, zaaktype: str, omschrijving: str, *, volgnummer: int) -> str:
+        """A statustype; the one with the highest volgnummer closes the zaak."""
         return self._add(
             "statustypen",
             **self._below(zaaktype),
@@ -126,7 +126,6 @@ class Catalogue:
             omschrijvingGeneriek="",
             statustekst="",
             volgnummer=volgnummer,
-            isEindstatus=end,
             informeren=False,
             doorlooptijd=None,
             toelichting="",
