@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bptl.clients.client import CONNECT_SECONDS, ServiceClient
+from bptl.clients.client import ServiceClient
 from bptl.clients.errors import Rejected, ServiceError
 from bptl.work_units.contract import Happened, Reconcile, Sending, Work
 
@@ -46,8 +46,8 @@ def send(
                 raise
             return done.result
 
-    # As long as the call may take from its check: to connect, to the answer's first byte, and to its last.
-    longest = CONNECT_SECONDS + 2 * max(timeout, client.access.timeout)
+    # As long as the call may take from its check: to connect and send, to the answer's first byte, and to its last.
+    longest = 3 * max(timeout, client.access.timeout)
     return work.once(
         key,
         effect,
