@@ -119,6 +119,14 @@ def test_an_omschrijving_that_the_zaaktype_does_not_know_is_an_incident_with_tho
     assert zgw.count("enkelvoudiginformatieobjecten") == 0
 
 
+def test_an_informatieobjecttype_that_has_ended_is_not_chosen(zgw: ZgwDouble) -> None:
+    with zgw.world.lock:
+        (beschikking,) = zgw.world.all("informatieobjecttypen", omschrijving="Beschikking")
+        beschikking["eindeGeldigheid"] = "2021-12-31"
+    with pytest.raises(NeverAgain, match="no informatieobjecttypen with omschrijving 'beschikking' valid on"):
+        run(add_document, new(zgw), work=work_with(zgw, services=NEEDS))
+
+
 def test_an_omschrijving_needs_the_catalogi_api(zgw: ZgwDouble) -> None:
     with pytest.raises(NotConnected, match="ztc"):
         run(add_document, new(zgw), work=work_with(zgw, services=("zrc", "drc")))

@@ -161,6 +161,20 @@ def test_a_lock_that_was_broken_between_two_attempts_is_taken_anew(zgw: ZgwDoubl
     assert said(zgw, [first, second]) == [(False, False)] * 2
 
 
+def test_a_lock_of_somebody_who_came_after_ours_was_broken_is_left_alone(zgw: ZgwDouble) -> None:
+    zaak, (informatieobject,) = with_documents(zgw, 1)
+    whole = MortalWork(services(zgw))
+    run(set_indicatie_gebruiksrecht, {"zaakUrl": with_documents(zgw, 1)[0], **APP}, work=whole)
+    work = MortalWork(services(zgw), call=len(whole.calls), moment="before")
+    with pytest.raises(Killed):
+        run(set_indicatie_gebruiksrecht, {"zaakUrl": zaak, **APP}, work=work)
+    drc(zgw, ALL_RIGHTS).unlock(informatieobject, "")
+    theirs = drc(zgw).lock(informatieobject)
+    run(set_indicatie_gebruiksrecht, {"zaakUrl": zaak, **APP}, work=work)
+    assert said(zgw, [informatieobject]) == [(False, True)]
+    drc(zgw).unlock(informatieobject, theirs)
+
+
 def test_a_list_of_documents_that_cannot_be_read_changes_nothing(zgw: ZgwDouble) -> None:
     zaak, documents = with_documents(zgw)
     zgw.fault(RELATIONS, kind="503", method="GET")
