@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bptl.clients.errors import Rejected
+from bptl.clients.errors import Failed, Rejected
 from bptl.work_units.contract import EffectChanged, NeverAgain, NotConnected
 from bptl.work_units.testing import run
 from bptl.work_units.zgw.effects import DUTCH
@@ -214,7 +214,7 @@ def test_the_zaaktype_of_the_first_attempt_stays_when_a_newer_version_begins(zgw
     zgw.catalogue.add_zaaktype("KLACHT", ends=datetime.now(DUTCH).date() + timedelta(days=1))
     before = zgw.all("zaaktypen")[-1]["url"]
     variables = {**BY_NAME, "zaaktypeIdentificatie": "KLACHT"}
-    with pytest.raises(Exception, match="500"):
+    with pytest.raises(Failed):
         run(create_zaak, variables, work=work)
     zgw.catalogue.add_zaaktype("KLACHT")
     made = run(create_zaak, variables, work=work).variables
@@ -239,6 +239,19 @@ def test_a_zaak_that_an_earlier_try_made_late_is_found_when_its_identificatie_is
     zaak = begun(zgw, identificatie="Z-26-1", kenmerken=[OURS])
     variables = direct(zgw, zaakDetails={"identificatie": "Z-26-1"})
     assert run(create_zaak, variables, work=work_with(zgw)).variables["zaakUrl"] == zaak
+
+
+def test_an_application_that_may_not_read_is_an_incident_and_no_second_zaak(zgw: ZgwDouble) -> None:
+    writer = Application("schrijver", "geheim-van-de-schrijver" * 2, "t", scopes=EVERYDAY - {"zaken.lezen"})
+    zgw.add_application(writer)
+    work = work_with(zgw, application=writer)
+    zgw.fault("/zaken/api/v1/zaken", kind="500-after", method="POST")
+    with pytest.raises(Failed):
+        run(create_zaak, direct(zgw), work=work)
+    with pytest.raises(Rejected, match="403 to GET") as raised:
+        run(create_zaak, direct(zgw), work=work)
+    assert not raised.value.again
+    assert zgw.count("zaken") == 1
 
 
 def test_other_details_at_a_later_attempt_are_an_incident_and_no_second_zaak(zgw: ZgwDouble) -> None:

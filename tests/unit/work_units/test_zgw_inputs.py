@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from requests import Session
 
+from bptl.clients.access import Access, Kind
+from bptl.clients.client import ServiceClient
 from bptl.work_units.contract import InvalidInput, unit_of
-from bptl.work_units.testing import task_facts
+from bptl.work_units.description import inputs_of
+from bptl.work_units.testing import FakeWork, task_facts
 from bptl.work_units.zgw.closing import close_zaak
-from bptl.work_units.zgw.effects import fingerprint
+from bptl.work_units.zgw.effects import fingerprint, send
 from bptl.work_units.zgw.process import start_process
 from bptl.work_units.zgw.resultaten import create_resultaat
 from bptl.work_units.zgw.rollen import create_rol
@@ -107,3 +112,33 @@ def test_a_fingerprint_shows_a_change_and_not_a_person() -> None:
     assert fingerprint(bsn) == fingerprint(dict(bsn))
     assert fingerprint(bsn) != fingerprint({"inpBsn": "999990019"})
     assert len(fingerprint(bsn)) == 4
+
+
+class Noting(FakeWork):
+    """Notes how long its effects may take."""
+
+    gives_up_after = timedelta()
+
+    def once(self, *given: Any, gives_up_after: timedelta = timedelta(), **more: Any) -> Any:
+        self.gives_up_after = gives_up_after
+        return super().once(*given, gives_up_after=gives_up_after, **more)
+
+
+@pytest.mark.parametrize(("timeout", "least"), [(10.0, 30.0), (120.0, 240.0)])
+def test_a_call_that_may_take_long_is_not_asked_about_sooner(timeout: float, least: float) -> None:
+    work = Noting(services={"zrc": Access("zrc", Kind.ZAKEN, "http://zaken/", Session(), timeout=timeout)})
+    client = work.connect(ServiceClient, "zrc")
+    assert send(work, client, "create-zaak", lambda: 1, arguments={}, reconcile=lambda: None) == 1
+    assert work.gives_up_after >= timedelta(seconds=least)
+
+
+def test_addresses_are_shown_as_such_and_stay_as_they_were_written() -> None:
+    assert {variable.name: variable.type for variable in inputs_of(unit_of(close_zaak))} == {
+        "zaakUrl": "web address",
+        "resultaattype": "web address",
+        "omschrijving": "text",
+        "toelichting": "text",
+        "statustoelichting": "text",
+    }
+    written = "https://Zaken.example.nl:443/zaken/2f6bb9b6-8a62-4e4c-8e42-9c7b1a3e5d11"
+    assert unit_of(close_zaak).read({"zaakUrl": written, **APP}).model_dump()["zaakUrl"] == written

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field, WithJsonSchema
 
 from bptl.clients.zgw import uuid_of
 from bptl.work_units.contract import Inputs
+from bptl.work_units.description import ADDRESS
 
 NLX_PROCESS = "X-NLX-Request-Process-Id"
 NLX_SUBJECT = "X-NLX-Request-Subject-Identifier"
@@ -26,7 +27,7 @@ def _of_one(value: str) -> str:
     return value
 
 
-Address = Annotated[str, AfterValidator(_address)]
+Address = Annotated[str, AfterValidator(_address), WithJsonSchema(ADDRESS)]
 """The absolute address of a resource. It stays text: addresses are compared character by character by the APIs."""
 
 ResourceAddress = Annotated[Address, AfterValidator(_of_one)]
