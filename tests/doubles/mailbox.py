@@ -1,10 +1,11 @@
-"""A mail server that keeps what it is given, and misbehaves on demand.
+"""A mail server that keeps what it is given, and can be told to misbehave (SMTP, RFC 5321).
 
     with Mailbox() as mailbox:
-        mailbox.refuse("nobody@example.org", 550)
-        mailbox.fault("cut-after")            the next message is kept, and the sender never hears of it
-        ... send to mailbox.host and mailbox.port ...
-        assert mailbox.messages[0].subject == "Uw aanvraag"
+        mailbox.refuse("nobody@example.org", "550 no such mailbox")
+        mailbox.answers["MAIL"] = "451 not now"          every MAIL, until it is taken away
+        mailbox.end(CUT)                                 the next message is kept, and its sender never hears of it
+        ... send to 127.0.0.1 and mailbox.port ...
+        assert mailbox.received[0].subject == "Uw aanvraag"
         assert mailbox.count("<bptl-1@example.org>") == 1
 
 In pytest the fixture ``mailbox`` gives one. As a program it writes each message as a file:
@@ -19,54 +20,55 @@ import signal
 import ssl
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.parser import BytesParser
-from email.policy import SMTP as MAIL
+from email.policy import default
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from stage.ports import HOST, free_port
 
-Fault = Literal["cut-before", "cut-after", "451", "554"]
-"""At the end of DATA: the connection is cut and the message lost or kept; or it is refused, for now or for good."""
+CUT = "cut"
+"""Of DATA: the message is kept, then the connection is cut."""
+
+LOST = "lost"
+"""Of DATA: the message is lost, and the connection is cut."""
+
+FINE = "250 OK"
 
 
-@dataclass(frozen=True)
-class Attachment:
-    """One file of a message."""
+@dataclass(frozen=True, slots=True)
+class File:
+    """One attachment."""
 
     name: str
     content_type: str
     content: bytes
 
 
-@dataclass(frozen=True)
-class Mail:
-    """One message. ``recipients`` are those of the envelope, bcc too; ``original`` is all of it."""
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One mail as it came. ``recipients`` are those of the envelope."""
 
     sender: str
-    recipients: tuple[str, ...]
-    original: EmailMessage
+    recipients: list[str]
+    message: EmailMessage
+    content: bytes = field(repr=False)
 
     @property
     def message_id(self) -> str:
         """With its angle brackets."""
-        return str(self.original["Message-ID"] or "")
+        return str(self.message["Message-ID"] or "")
 
     @property
     def subject(self) -> str:
         """Decoded."""
-        return str(self.original["Subject"] or "")
-
-    @property
-    def reply_to(self) -> str:
-        """As it is written."""
-        return str(self.original["Reply-To"] or "")
+        return str(self.message["Subject"] or "")
 
     @property
     def text(self) -> str:
@@ -79,24 +81,25 @@ class Mail:
         return self._body("html")
 
     @property
-    def attachments(self) -> tuple[Attachment, ...]:
+    def attachments(self) -> list[File]:
         """In their order."""
-        return tuple(
-            Attachment(part.get_filename() or "", part.get_content_type(), content)
-            for part in self.original.iter_attachments()
+        return [
+            File(part.get_filename() or "", part.get_content_type(), content)
+            for part in self.message.iter_attachments()
             if isinstance(content := part.get_payload(decode=True), bytes)
-        )
+        ]
 
     def _body(self, kind: Literal["plain", "html"]) -> str:
-        part = self.original.get_body((kind,))
+        part = self.message.get_body((kind,))
         return str(part.get_content()) if part is not None else ""
 
 
 class Mailbox:
-    """An SMTP server on 127.0.0.1; thread-safe.
+    """One server on 127.0.0.1, by default on a port of its own; thread-safe.
 
-    ``certificate`` (file, file of its key) lets it speak STARTTLS; with ``login`` (name, password), which needs one, it
-    takes mail from nobody else. In ``folder`` each message becomes a file.
+    ``answers`` says what a verb (MAIL, RCPT, DATA) is answered instead, such as ``{"RCPT": "550 no such user"}``; DATA
+    may be CUT or LOST. ``login`` is the only username and password that it takes, if any. ``certificate`` (file, file
+    of its key) lets it speak STARTTLS. In ``folder`` each message becomes a file.
     """
 
     def __init__(
@@ -107,23 +110,16 @@ class Mailbox:
         certificate: tuple[Path, Path] | None = None,
         folder: Path | None = None,
     ) -> None:
-        self.host = HOST
         self.port = port or free_port()
-        self.connections = 0
-        self._login = login
+        self.received: list[Received] = []
+        self.verbs: Counter[str] = Counter()
+        self.answers: dict[str, str] = {}
+        self.login = login
         self._folder = folder
         self._lock = threading.Lock()
-        self._messages: list[Mail] = []
-        self._refused: dict[str, list[int]] = {}
-        self._faults: list[Fault] = []
-        self._controller = Controller(
-            _Handler(self),
-            hostname=self.host,
-            port=self.port,
-            tls_context=_context(certificate),
-            authenticator=self._authenticate if login else None,
-            auth_required=login is not None,
-        )
+        self._refused: dict[str, list[str]] = {}
+        self._ends: list[str] = []
+        self._controller = _Controller(self, _context(certificate))
 
     def __enter__(self) -> Self:
         if self._folder is not None:
@@ -136,15 +132,9 @@ class Mailbox:
     ) -> None:
         self._controller.stop()
 
-    @property
-    def messages(self) -> list[Mail]:
-        """What was kept, oldest first."""
-        with self._lock:
-            return list(self._messages)
-
-    def to(self, recipient: str) -> list[Mail]:
+    def to(self, recipient: str) -> list[Received]:
         """What was kept for somebody."""
-        return [mail for mail in self.messages if recipient in mail.recipients]
+        return [mail for mail in list(self.received) if recipient in mail.recipients]
 
     def count(self, message_id: str) -> int:
         """How often a message was kept, by its Message-ID."""
@@ -152,82 +142,89 @@ class Mailbox:
 
     def counts(self) -> Counter[str]:
         """Message-ID → how often it was kept."""
-        return Counter(mail.message_id for mail in self.messages)
+        return Counter(mail.message_id for mail in list(self.received))
 
-    def refuse(self, recipient: str, status: int = 550, *, times: int = 1_000_000) -> None:
-        """Refuse a recipient, for now (4xx) or for good (5xx)."""
+    def refuse(self, recipient: str, *answers: str) -> None:
+        """Answer the next RCPTs of somebody so, one after the other."""
         with self._lock:
-            self._refused[recipient] = [status, times]
+            self._refused.setdefault(recipient, []).extend(answers)
 
-    def fault(self, kind: Fault, *, times: int = 1) -> None:
-        """So end the next messages."""
+    def end(self, *answers: str) -> None:
+        """End the next messages so, one after the other: CUT, LOST or an answer such as ``451 later``."""
         with self._lock:
-            self._faults += [kind] * times
+            self._ends += answers
 
-    def refusal(self, recipient: str) -> int | None:
-        """The status with which a recipient is refused now."""
+    def answer(self, verb: str, *, recipient: str = "") -> str:
+        """What a verb is answered now; it counts."""
         with self._lock:
-            status, left = self._refused.get(recipient, [0, 0])
-            if left <= 0:
-                return None
-            self._refused[recipient] = [status, left - 1]
-            return status
+            self.verbs[verb] += 1
+            waiting = self._refused.get(recipient, []) if verb == "RCPT" else self._ends if verb == "DATA" else []
+            return waiting.pop(0) if waiting else self.answers.get(verb, FINE)
 
-    def take(self, mail: Mail) -> Fault | None:
-        """Keep a message unless it meets a fault that loses it; the fault."""
+    def keep(self, mail: Received) -> None:
+        """One more."""
         with self._lock:
-            fault = self._faults.pop(0) if self._faults else None
-            if fault in {None, "cut-after"}:
-                self._messages.append(mail)
-                if self._folder is not None:
-                    path = self._folder / f"{len(self._messages):04d}.eml"
-                    path.write_bytes(mail.original.as_bytes())
-        return fault
-
-    def _authenticate(
-        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
-    ) -> AuthResult:
-        given = (data.login.decode(), data.password.decode()) if isinstance(data, LoginPassword) else None
-        return AuthResult(success=given is not None and given == self._login, handled=False)
+            self.received.append(mail)
+            if self._folder is not None:
+                number = len(list(self._folder.iterdir())) + 1
+                (self._folder / f"{number:05d}.eml").write_bytes(mail.content)
 
 
 class _Handler:
-    """What aiosmtpd calls."""
-
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
 
-    async def handle_EHLO(  # noqa: N802 - aiosmtpd looks for this name
-        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
-    ) -> list[str]:
-        self._mailbox.connections += 1
-        session.host_name = hostname
-        return responses
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        answer = self._mailbox.answer("MAIL")
+        if self._mailbox.login is not None and not session.authenticated:
+            return "530 log in first"
+        envelope.mail_from = address
+        return answer
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        status = self._mailbox.refusal(address)
-        if status is not None:
-            return f"{status} {address} is refused"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
+        answer = self._mailbox.answer("RCPT", recipient=address)
+        if answer.startswith("2"):
+            envelope.rcpt_tos.append(address)
+        return answer
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        content = envelope.content
-        raw = content if isinstance(content, bytes) else str(content).encode()
-        original = BytesParser(EmailMessage, policy=MAIL).parsebytes(raw)
-        mail = Mail(str(envelope.mail_from), tuple(str(one) for one in envelope.rcpt_tos), original)
-        match self._mailbox.take(mail):
-            case "cut-before" | "cut-after":
-                if isinstance(server.transport, asyncio.WriteTransport):
-                    server.transport.abort()
-                return "421 cut"
-            case "451":
-                return "451 try again later"
-            case "554":
-                return "554 transaction failed"
-        return "250 OK"
+        answer = self._mailbox.answer("DATA")
+        if answer.startswith("2") or answer == CUT:
+            content = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
+            message = BytesParser(EmailMessage, policy=default).parsebytes(content)
+            recipients = [str(one) for one in envelope.rcpt_tos]
+            self._mailbox.keep(Received(str(envelope.mail_from), recipients, message, content))
+        if answer in {CUT, LOST} and isinstance(server.transport, asyncio.WriteTransport):
+            server.transport.abort()
+        return answer
+
+
+class _Controller(Controller):
+    def __init__(self, mailbox: Mailbox, context: ssl.SSLContext | None) -> None:
+        super().__init__(_Handler(mailbox), hostname=HOST, port=mailbox.port)
+        self._mailbox = mailbox
+        self._context = context
+
+    def factory(self) -> SMTP:
+        login = self._mailbox.login
+
+        def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+            right = isinstance(data, LoginPassword) and (data.login.decode(), data.password.decode()) == login
+            return AuthResult(success=right, handled=False)
+
+        if login is None:
+            return SMTP(self.handler, hostname=HOST, tls_context=self._context)
+        return SMTP(
+            self.handler,
+            hostname=HOST,
+            tls_context=self._context,
+            authenticator=authenticate,
+            auth_require_tls=False,
+        )
 
 
 def _context(certificate: tuple[Path, Path] | None) -> ssl.SSLContext | None:
@@ -248,7 +245,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     with Mailbox(port=options.port, folder=options.folder) as mailbox:
-        print(f"smtp {mailbox.host}:{mailbox.port}", flush=True)
+        print(f"smtp {HOST}:{mailbox.port}", flush=True)
         ended.wait()
 
 

@@ -79,7 +79,13 @@ def _compare(field: str, suffix: str) -> lists.Filter:
     return fits
 
 
+def _kenmerk(field: str) -> lists.Filter:
+    return lambda zaak, value: any(one[field] == value for one in zaak["kenmerken"])
+
+
 FILTERS: dict[str, lists.Filter] = {
+    "kenmerk": _kenmerk("kenmerk"),
+    "kenmerk__bron": _kenmerk("bron"),
     **{name: lists.equal(name) for name in ("identificatie", "bronorganisatie", "zaaktype", "archiefnominatie")},
     **{name: lists.equal(name) for name in ("archiefstatus", "startdatum", "einddatum", "registratiedatum")},
     **{f"{name}__in": lists.among(name) for name in ("bronorganisatie", "archiefnominatie", "archiefstatus")},
