@@ -7,13 +7,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
+from bptl.clients import client as client_module
 from bptl.clients import errors
 from bptl.clients.access import Access, Kind
 from bptl.clients.client import ServiceClient
@@ -188,6 +189,30 @@ def test_an_answer_that_is_cut_leaves_open_whether_it_happened(service: Service)
 def test_an_answer_that_does_not_come_in_time_leaves_it_open() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(errors.NoAnswer):
         client(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout=0.2).create("zaken", {})
+
+
+def test_a_large_body_may_take_longer_to_send_than_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.1)
+    content = bytes(16 * 1024 * 1024)
+    received: list[int] = []
+
+    def read_late(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            Event().wait(0.5)
+            size = 0
+            while size < len(content):
+                size += len(connection.recv(1024 * 1024))
+            received.append(size)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        reader = Thread(target=read_late, args=(listening,), daemon=True)
+        reader.start()
+        root = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        assert client(root).call("PUT", "bestandsdelen/1", content=content).status == 200
+        reader.join()
+    assert received
 
 
 def test_a_login_page_with_status_200_is_not_taken_for_an_answer(service: Service) -> None:

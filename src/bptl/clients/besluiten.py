@@ -20,9 +20,21 @@ class BesluitenClient(ServiceClient):
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.BESLUITEN})
 
-    def besluiten(self, *, verantwoordelijke_organisatie: str, identificatie: str) -> Iterator[Resource]:
-        """The besluiten of an organisation (RSIN) with this identificatie: none or one."""
-        query = {"verantwoordelijkeOrganisatie": verantwoordelijke_organisatie, "identificatie": identificatie}
+    def besluiten(
+        self,
+        *,
+        identificatie: str | None = None,
+        verantwoordelijke_organisatie: str | None = None,
+        zaak: str | None = None,
+        besluittype: str | None = None,
+    ) -> Iterator[Resource]:
+        """The besluiten that fit everything that is given: an RSIN, the addresses of a zaak and of a besluittype."""
+        query = {
+            "identificatie": identificatie,
+            "verantwoordelijkeOrganisatie": verantwoordelijke_organisatie,
+            "zaak": zaak,
+            "besluittype": besluittype,
+        }
         return self.pages("besluiten", query=query)
 
     def create_besluit(self, body: Mapping[str, Any]) -> Resource:

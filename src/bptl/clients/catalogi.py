@@ -52,3 +52,11 @@ class CatalogiClient(ServiceClient):
     def eigenschappen(self, zaaktype: str) -> Iterator[Resource]:
         """The eigenschappen that a zaak of the zaaktype may have."""
         return self.pages("eigenschappen", query={"zaaktype": zaaktype})
+
+    def informatieobjecttypen(self, catalogus: str) -> Iterator[Resource]:
+        """Every published version of the informatieobjecttypen of a catalogus."""
+        return self.pages("informatieobjecttypen", query={"catalogus": catalogus})
+
+    def besluittypen(self, zaaktype: str) -> Iterator[Resource]:
+        """Every published version of the besluittypen of a zaaktype."""
+        return self.pages("besluittypen", query={"zaaktypen": zaaktype})

@@ -21,6 +21,9 @@ from bptl.clients.gate import Call, Gate
 from bptl.lib.http import Answer
 
 CONNECT_SECONDS = 5.0
+LARGE_BYTES = 64 * 1024
+"""A body of this size may not fit into the buffers of the operating system: sending it takes as long as it takes."""
+
 MOST_BYTES = 100 * 1024 * 1024
 """Largest answer that is read."""
 
@@ -195,6 +198,8 @@ class ServiceClient:
         seconds = timeout or access.timeout
         sent_to = access.outway + url[len(access.address) :] if access.outway else url
         deadline = time.monotonic() + seconds
+        # urllib3 sends under the time-out of connecting, too.
+        is_large = bool(files) or len(content or b"") > LARGE_BYTES
         try:
             with access.session.request(
                 method,
@@ -203,7 +208,7 @@ class ServiceClient:
                 files=files,
                 headers=dict(headers),
                 auth=access.auth,
-                timeout=(min(CONNECT_SECONDS, seconds), seconds),
+                timeout=(seconds if is_large else min(CONNECT_SECONDS, seconds), seconds),
                 allow_redirects=False,
                 stream=True,
             ) as response:

@@ -19,8 +19,8 @@ from bptl.clients.errors import Unreadable
 
 Resource = dict[str, Any]
 
-UPLOAD_SECONDS = 120.0
-"""How long the service may take over a request that carries content."""
+UPLOAD_SECONDS = 60.0
+"""How long a call that carries content may take, where the service has less."""
 
 LIST = "enkelvoudiginformatieobjecten"
 

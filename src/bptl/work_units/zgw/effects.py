@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bptl.clients.client import CONNECT_SECONDS, ServiceClient
+from bptl.clients.client import ServiceClient
 from bptl.clients.errors import Rejected, ServiceError
 from bptl.work_units.contract import Happened, Reconcile, Sending, Work
 
@@ -29,10 +29,12 @@ def send(
     arguments: Mapping[str, Any],
     reconcile: Reconcile,
     settles_after: timedelta = timedelta(seconds=10),
+    timeout: float = 0.0,
 ) -> Any:
     """Make ``request`` (one call of ``client``, answering JSON) once per task; see Work.once.
 
-    ``reconcile`` is also asked when the API refuses: an earlier try that was given up may have been done after all.
+    ``timeout`` (seconds) is that of the request where it has more time than the service's. ``reconcile`` is also asked
+    when the API refuses: an earlier try that was given up may have been done after all.
     """
 
     def effect(sending: Sending) -> Any:
@@ -44,8 +46,8 @@ def send(
                 raise
             return done.result
 
-    # As long as the call may take from its check: to connect, to the answer's first byte, and to its last.
-    longest = CONNECT_SECONDS + 2 * client.access.timeout
+    # As long as the call may take from its check: to connect and send, to the answer's first byte, and to its last.
+    longest = 3 * max(timeout, client.access.timeout)
     return work.once(
         key,
         effect,
@@ -54,6 +56,23 @@ def send(
         gives_up_after=timedelta(seconds=max(30.0, longest)),
         settles_after=settles_after,
     )
+
+
+def ensure(
+    work: Work,
+    client: ServiceClient,
+    key: str,
+    create: Callable[[], Any],
+    *,
+    arguments: Mapping[str, Any],
+    find: Reconcile,
+) -> Any:
+    """Make sure that something is there: what ``find`` sees is it, whoever made it; else it is created, once.
+
+    For what an API lets us make twice although twice means nothing, such as two equal relations.
+    """
+    found = find()
+    return send(work, client, key, lambda: found.result if found else create(), arguments=arguments, reconcile=find)
 
 
 def _told(reconcile: Reconcile) -> Happened | None:

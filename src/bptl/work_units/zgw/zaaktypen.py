@@ -27,9 +27,9 @@ def zaaktype_of(ztc: CatalogiClient, *, domein: str, rsin: str, identificatie: s
             f"catalogus {domein!r} has no published zaaktype with identificatie {identificatie!r}: correct "
             "zaaktypeIdentificatie, or publish the zaaktype"
         )
-    valid = [version for version in versions if _begins(version) <= day <= _ends(version)]
-    latest = max((_ends(version) for version in valid), default=date.max)
-    last = [version for version in valid if _ends(version) == latest]
+    valid = [version for version in versions if begins(version) <= day <= ends(version)]
+    latest = max((ends(version) for version in valid), default=date.max)
+    last = [version for version in valid if ends(version) == latest]
     if len(last) != 1:
         found = "no version" if not last else f"{len(last)} versions with the same end"
         raise NeverAgain(
@@ -39,12 +39,13 @@ def zaaktype_of(ztc: CatalogiClient, *, domein: str, rsin: str, identificatie: s
     return str(last[0]["url"])
 
 
-def _begins(version: dict[str, Any]) -> date:
+def begins(version: dict[str, Any]) -> date:
+    """The first day of a version of any type in a catalogus."""
     return date.fromisoformat(version["beginGeldigheid"])
 
 
-def _ends(version: dict[str, Any]) -> date:
-    # A version without end lasts longer than any with one.
+def ends(version: dict[str, Any]) -> date:
+    """Its last day; a version without end lasts longer than any with one."""
     end = version.get("eindeGeldigheid")
     return date.fromisoformat(end) if end else date.max
 
