@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.doubles.mailbox import Mailbox
 from tests.doubles.zgw.double import ZgwDouble
 from tests.plugin import SERVERS
 from tests.servers import Servers
@@ -49,3 +50,10 @@ def zgw() -> Iterator[ZgwDouble]:
     with ZgwDouble() as double:
         yield double
     assert not double.violations, "\n".join(double.violations)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A mail server that keeps what it is given."""
+    with Mailbox() as server:
+        yield server

@@ -46,10 +46,11 @@ def create_besluit(asked: Asked) -> Answer:
     world = asked.world
     besluit = rules.chosen(asked.body, FIELDS)
     zaak = _check(world, besluit, None)
+    if zaak:
+        rules.zaak_may_change(asked, zaak)
     besluit["identificatie"] = besluit["identificatie"] or f"BESLUIT-{world.today().year}-{world.number('b'):010d}"
     kept = world.add("besluiten", besluit, of=besluit["identificatie"])
     if zaak:
-        rules.zaak_may_change(asked, zaak)
         world.add("zaakbesluiten", {"besluit": kept["url"], "_zaak": zaak["url"]}, below=zaak["url"])
     return Answer(201, shown(world, kept), headers={"Location": kept["url"]})
 

@@ -114,6 +114,17 @@ def _show_zaaktype(world: World, zaaktype: Json) -> Json:
     }
 
 
+@view_of("statustypen")
+def _show_statustype(world: World, statustype: Json) -> Json:
+    return {**plain(statustype), "isEindstatus": is_end(world, statustype)}
+
+
+def is_end(world: World, statustype: Json) -> bool:
+    """Whether it has the highest volgnummer of its zaaktype."""
+    numbers = (one["volgnummer"] for one in world.all("statustypen", zaaktype=statustype["zaaktype"]))
+    return bool(statustype["volgnummer"] == max(numbers))
+
+
 @view_of("informatieobjecttypen")
 def _show_informatieobjecttype(world: World, type_: Json) -> Json:
     relations = world.all("zaaktype-informatieobjecttypen", informatieobjecttype=type_["url"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from itertools import islice
 from typing import Any
 
 from tests.doubles.zgw.messages import LINK, Json
@@ -35,21 +36,46 @@ _OPEN: Json = {"beginObject": None, "eindeObject": None}
 
 
 class Catalogue:
-    """``url_of`` turns a link of the world's into an address."""
+    """``url_of`` turns a link of the world's into an address. A world that has a catalogue keeps it."""
 
     def __init__(self, world: World, url_of: Callable[[str], str]) -> None:
         self._world = world
         self._url_of = url_of
+        if any(world.all("catalogussen")):
+            return
         today = world.today()
-        self.catalogus = self.add_catalogus(DOMEIN, RSIN)
-        self.informatieobjecttypen = [self.add_informatieobjecttype(name) for name in INFORMATIEOBJECTTYPEN]
-        # Three versions: one that ended, the one of today, and a concept that nobody may use yet.
+        self.add_catalogus(DOMEIN, RSIN)
+        for name in INFORMATIEOBJECTTYPEN:
+            self.add_informatieobjecttype(name)
         past = self.add_zaaktype(ends=today - timedelta(days=366), begins=date(2020, 1, 1))
         current = self.add_zaaktype(begins=today - timedelta(days=365))
-        concept = self.add_zaaktype(begins=today + timedelta(days=30), concept=True)
-        self.versions = (past, current, concept)
-        self.zaaktype = current
-        self.besluittype = self.add_besluittype(BESLUITTYPE, zaaktypen=[past, current])
+        self.add_zaaktype(begins=today + timedelta(days=30), concept=True)
+        self.add_besluittype(BESLUITTYPE, zaaktypen=[past, current])
+
+    @property
+    def catalogus(self) -> str:
+        """The one that is there from the start."""
+        return self._first("catalogussen", 1)[0]
+
+    @property
+    def informatieobjecttypen(self) -> list[str]:
+        """Those that are there from the start."""
+        return self._first("informatieobjecttypen", len(INFORMATIEOBJECTTYPEN))
+
+    @property
+    def versions(self) -> list[str]:
+        """Of the zaaktype: one that ended, the one of today, and a concept that nobody may use yet."""
+        return self._first("zaaktypen", 3)
+
+    @property
+    def zaaktype(self) -> str:
+        """The version of today."""
+        return self.versions[1]
+
+    @property
+    def besluittype(self) -> str:
+        """The one that is there from the start."""
+        return self._first("besluittypen", 1)[0]
 
     def statustype(self, volgnummer: int, *, zaaktype: str = "") -> str:
         """By its volgnummer."""
@@ -105,7 +131,7 @@ class Catalogue:
             **self._zaaktype(identificatie, catalogus or self.catalogus, begins=begins, ends=ends, concept=concept),
         )
         for number, omschrijving in enumerate(statussen, start=1):
-            self.add_statustype(zaaktype, omschrijving, volgnummer=number, end=number == len(statussen))
+            self.add_statustype(zaaktype, omschrijving, volgnummer=number)
         for omschrijving in resultaten:
             self.add_resultaattype(zaaktype, omschrijving)
         for omschrijving, generic in rollen:
@@ -117,8 +143,8 @@ class Catalogue:
             self.relate_informatieobjecttype(zaaktype, type_, volgnummer=number)
         return zaaktype
 
-    def add_statustype(self, zaaktype: str, omschrijving: str, *, volgnummer: int, end: bool = False) -> str:
-        """A statustype; ``end`` closes the zaak."""
+    def add_statustype(self, zaaktype: str, omschrijving: str, *, volgnummer: int) -> str:
+        """A statustype; the one with the highest volgnummer closes the zaak."""
         return self._add(
             "statustypen",
             **self._below(zaaktype),
@@ -126,7 +152,6 @@ class Catalogue:
             omschrijvingGeneriek="",
             statustekst="",
             volgnummer=volgnummer,
-            isEindstatus=end,
             informeren=False,
             doorlooptijd=None,
             toelichting="",
@@ -306,6 +331,10 @@ class Catalogue:
         if found is None:
             raise LookupError(f"no {name} with {equal}")
         return self._url_of(found["url"])
+
+    def _first(self, name: str, number: int) -> list[str]:
+        with self._world.lock:
+            return [self._url_of(record["url"]) for record in islice(self._world.all(name), number)]
 
     def _record(self, url: str) -> Json:
         return self._world.linked(self._link(url))

@@ -39,6 +39,15 @@ def query_parameters(api: str, method: str, template: str) -> frozenset[str]:
     return frozenset(one["name"] for one in operation.get("parameters", ()) if one["in"] == "query")
 
 
+def blank(api: str, schema: str) -> Json:
+    """An object with all its fields: null where that may be, else an empty text or list."""
+    found: Json = {}
+    for name, field in description(api)["components"]["schemas"][schema]["properties"].items():
+        nullable = field.get("nullable") or any(one.get("nullable") for one in field.get("anyOf", ()))
+        found[name] = None if nullable else [] if field.get("type") == "array" else ""
+    return found
+
+
 @dataclass(frozen=True)
 class Misfit(Exception):
     """A message that does not fit its description."""

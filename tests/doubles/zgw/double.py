@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +27,7 @@ from requests.auth import AuthBase
 
 from bptl.clients.access import Access, Kind
 from bptl.clients.session import open_session
-from tests.doubles.zgw import objects
+from tests.doubles.zgw import kept, objects
 from tests.doubles.zgw.applications import Application, bearer
 from tests.doubles.zgw.catalogue import Catalogue
 from tests.doubles.zgw.faults import Fault, Faults
@@ -54,6 +56,8 @@ ROOTS = {
 }
 
 
+COUNTS = "/_double/counts"
+
 COMPONENTS = {"zaken": "zrc", "catalogi": "ztc", "documenten": "drc", "besluiten": "brc", "autorisaties": "ac"}
 
 
@@ -74,11 +78,14 @@ class ZgwDouble:
     """Zaken, Catalogi, Documenten, Besluiten, Autorisaties, Objects and Objecttypes at one address.
 
     ``violations`` holds what did not fit a description. ``catalogue`` has what is there from the start, and more can be
-    added. ``validate=False`` looks at no description: for a demonstration.
+    added. For a demonstration: ``validate=False`` looks at no description, ``data`` is a file that keeps the world.
     """
 
-    def __init__(self, *, port: int = 0, validate: bool = True) -> None:
+    def __init__(self, *, port: int = 0, validate: bool = True, data: Path | None = None) -> None:
         self.world = World()
+        self._data = data
+        if data is not None:
+            kept.load(self.world, data)
         self.violations: list[str] = []
         self.requests: list[Seen] = []
         self.applications: dict[str, Application] = {}
@@ -103,6 +110,8 @@ class ZgwDouble:
         self._server.shutdown()
         self._server.cut_all()
         self._server.server_close()
+        if self._data is not None:
+            kept.save(self.world, self._data)
 
     # addresses and credentials
 
@@ -132,7 +141,8 @@ class ZgwDouble:
             "autorisaties": list(_authorisations(application)),
         }
         with self.world.lock:
-            return self.url_of(self.world.add("applicaties", record)["url"])
+            shown_already = self.world.all("applicaties", clientIds=[application.client_id])
+            return self.url_of((next(shown_already, None) or self.world.add("applicaties", record))["url"])
 
     # what a test arms
 
@@ -197,6 +207,15 @@ class ZgwDouble:
         answer: Json = exchanged(found, f"{LINK}/", self.url)
         return answer
 
+    def counts(self) -> Json:
+        """How many of each collection were ever made, and how many zaken are closed; also at COUNTS, for a program."""
+        with self.world.lock:
+            made: Counter[str] = Counter()
+            for (name, _), number in self.world.made.items():
+                made[name] += number
+            closed = sum(zaak["einddatum"] is not None for zaak in self.world.all("zaken"))
+        return {"made": dict(made), "closed": closed}
+
     def calls(self, method: str, path: str) -> list[Seen]:
         """The requests to a path, in the order in which they were answered."""
         return [seen for seen in list(self.requests) if (seen.method, seen.path) == (method, path)]
@@ -221,6 +240,8 @@ class ZgwDouble:
             return self.url_of(objects.add_object(self.world, inner[0], inner[1]))
 
     def _handle(self, request: Request) -> Answer:
+        if request.path == COUNTS:
+            return Answer(200, self.counts())
         try:
             answer, application = self._pipeline.answer(request)
         except Exception:  # noqa: BLE001 - whatever the double itself does wrong must fail the test that met it

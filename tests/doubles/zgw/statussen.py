@@ -7,6 +7,7 @@ from calendar import monthrange
 from datetime import date, timedelta
 
 from tests.doubles.zgw import lists, rules
+from tests.doubles.zgw.catalogi import is_end
 from tests.doubles.zgw.messages import Answer, Json, invalid
 from tests.doubles.zgw.routing import Asked
 from tests.doubles.zgw.views import plain, shown, view_of
@@ -43,7 +44,7 @@ def create_status(asked: Asked) -> Answer:
         raise invalid("datumStatusGezet", "date-in-future", "De datum mag niet in de toekomst liggen.")
     if any(other["_moment"] == moment.timestamp() for other in world.all("statussen", zaak=zaak["url"])):
         raise invalid("nonFieldErrors", "unique", "De velden zaak, datumStatusGezet moeten een unieke set zijn.")
-    if statustype["isEindstatus"]:
+    if is_end(world, statustype):
         _close(world, zaak, moment.astimezone(AMSTERDAM).date())
     elif zaak["einddatum"] is not None:
         _reopen(zaak)

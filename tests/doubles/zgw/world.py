@@ -136,6 +136,19 @@ class World:
         """The name of the collection that a record is in."""
         return self._by_url[record["url"]][0]
 
+    def dump(self) -> Json:
+        """Everything, to be kept; contents of documents are bytes."""
+        made = [[name, of, number] for (name, of), number in self.made.items()]
+        return {"records": self._records, "made": made, "numbers": self._numbers}
+
+    def restore(self, kept: Json) -> None:
+        """Everything as it was dumped."""
+        for name, records in kept["records"].items():
+            self._records[name].update(records)
+            self._by_url.update({record["url"]: (name, record) for record in records.values()})
+        self.made.update({(name, of): number for name, of, number in kept["made"]})
+        self._numbers.update(kept["numbers"])
+
     def number(self, name: str) -> int:
         """The next number of a row of its own."""
         self._numbers[name] += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.doubles.zgw import lists, rules
+from tests.doubles.zgw import descriptions, lists, rules
 from tests.doubles.zgw.messages import Answer, Json, invalid
 from tests.doubles.zgw.routing import Asked
 from tests.doubles.zgw.views import plain, shown, view_of
@@ -23,6 +23,15 @@ ROL: Json = {
     "beginGeldigheid": None,
     "eindeGeldigheid": None,
 }
+IDENTIFICATIE = {
+    "natuurlijk_persoon": "NatuurlijkPersoonIdentificatie",
+    "niet_natuurlijk_persoon": "NietNatuurlijkPersoonIdentificatie",
+    "vestiging": "VestigingIdentificatie",
+    "organisatorische_eenheid": "OrganisatorischeEenheidIdentificatie",
+    "medewerker": "MedewerkerIdentificatie",
+}
+"""betrokkeneType → what betrokkeneIdentificatie is, by its name in the description."""
+
 ZAAKOBJECT: Json = {
     "zaak": "",
     "object": "",
@@ -59,7 +68,7 @@ def list_rollen(asked: Asked) -> Answer:
 def create_rol(asked: Asked) -> Answer:
     """A zaak has one initiator."""
     world = asked.world
-    rol = rules.chosen(asked.body, ROL)
+    rol = _whole(rules.chosen(asked.body, ROL))
     zaak = _check_rol(asked, rol, None)
     kept = world.add("rollen", {**rol, "registratiedatum": world.moment(), "statussen": []}, of=zaak["identificatie"])
     return Answer(201, shown(world, kept), headers={"Location": kept["url"]})
@@ -76,7 +85,7 @@ def change_rol(asked: Asked, uuid: str) -> Answer:
     """There is no PATCH."""
     rol = asked.world.get("rollen", uuid)
     rules.unchanged(rol, asked.body, "zaak")
-    changed = rules.chosen(asked.body, ROL)
+    changed = _whole(rules.chosen(asked.body, ROL))
     _check_rol(asked, changed, rol)
     rol.update(changed)
     return Answer(200, shown(asked.world, rol))
@@ -89,6 +98,7 @@ def delete_rol(asked: Asked, uuid: str) -> Answer:
 
 
 def _check_rol(asked: Asked, rol: Json, before: Json | None) -> Json:
+    """The zaak of the rol, which gets to say what its roltype says."""
     world = asked.world
     zaak = world.at(rol["zaak"], "zaken", field="zaak")
     rules.zaak_may_change(asked, zaak)
@@ -100,28 +110,24 @@ def _check_rol(asked: Asked, rol: Json, before: Json | None) -> Json:
     rules.check_eleven(
         (rol["betrokkeneIdentificatie"] or {}).get("inpBsn") or "", field="betrokkeneIdentificatie.inpBsn"
     )
-    generic = roltype["omschrijvingGeneriek"]
-    others = (one for one in world.all("rollen", zaak=zaak["url"]) if one is not before)
-    if generic == "initiator" and any(_roltype(world, one)["omschrijvingGeneriek"] == generic for one in others):
+    rol.update({name: roltype[name] for name in ("omschrijving", "omschrijvingGeneriek")})
+    initiators = world.all("rollen", zaak=zaak["url"], omschrijvingGeneriek="initiator")
+    if rol["omschrijvingGeneriek"] == "initiator" and any(one is not before for one in initiators):
         raise invalid("nonFieldErrors", "max-occurences", "Er is al een rol met deze omschrijvingGeneriek.")
     return zaak
 
 
-def _roltype(world: World, rol: Json) -> Json:
-    return world.linked(rol["roltype"])
+def _whole(rol: Json) -> Json:
+    """All that can be said of somebody is there, empty where nothing was said."""
+    if rol["betrokkeneIdentificatie"] is not None:
+        blank = descriptions.blank("zaken", IDENTIFICATIE[rol["betrokkeneType"]])
+        rol["betrokkeneIdentificatie"] = {**blank, **rol["betrokkeneIdentificatie"]}
+    return rol
 
 
 @view_of("rollen")
 def _show_rol(world: World, rol: Json) -> Json:
-    roltype = _roltype(world, rol)
-    answer = {
-        **plain(rol),
-        "omschrijving": roltype["omschrijving"],
-        "omschrijvingGeneriek": roltype["omschrijvingGeneriek"],
-    }
-    if rol["betrokkeneIdentificatie"] is None:
-        del answer["betrokkeneIdentificatie"]
-    return answer
+    return _without_nothing(rol, "betrokkeneIdentificatie")
 
 
 def _identified(number: str) -> lists.Filter:
@@ -256,10 +262,7 @@ def unrelate_object(asked: Asked, uuid: str) -> Answer:
 
 @view_of("zaakobjecten")
 def _show_object(world: World, relation: Json) -> Json:
-    answer = plain(relation)
-    if relation["objectIdentificatie"] is None:
-        del answer["objectIdentificatie"]
-    return answer
+    return _without_nothing(relation, "objectIdentificatie")
 
 
 # eigenschappen
@@ -326,6 +329,14 @@ def list_besluiten(asked: Asked, zaak_uuid: str) -> Answer:
     """A plain array."""
     zaak = asked.world.get("zaken", zaak_uuid)
     return lists.array(asked, list(asked.world.all("zaakbesluiten", _zaak=zaak["url"])))
+
+
+def _without_nothing(record: Json, field: str) -> Json:
+    """A record as it is shown, without a field that says nothing."""
+    answer = plain(record)
+    if record[field] is None:
+        del answer[field]
+    return answer
 
 
 def _delete(asked: Asked, name: str, uuid: str) -> Answer:

@@ -34,7 +34,7 @@ FIELDS: Json = {
     "laatsteBetaaldatum": None,
     "zaakgeometrie": None,
     "verlenging": None,
-    "opschorting": None,
+    "opschorting": {"indicatie": False, "eerdereOpschorting": False, "reden": ""},
     "selectielijstklasse": "",
     "hoofdzaak": None,
     "relevanteAndereZaken": [],
@@ -79,7 +79,13 @@ def _compare(field: str, suffix: str) -> lists.Filter:
     return fits
 
 
+def _kenmerk(field: str) -> lists.Filter:
+    return lambda zaak, value: any(one[field] == value for one in zaak["kenmerken"])
+
+
 FILTERS: dict[str, lists.Filter] = {
+    "kenmerk": _kenmerk("kenmerk"),
+    "kenmerk__bron": _kenmerk("bron"),
     **{name: lists.equal(name) for name in ("identificatie", "bronorganisatie", "zaaktype", "archiefnominatie")},
     **{name: lists.equal(name) for name in ("archiefstatus", "startdatum", "einddatum", "registratiedatum")},
     **{f"{name}__in": lists.among(name) for name in ("bronorganisatie", "archiefnominatie", "archiefstatus")},
@@ -125,7 +131,7 @@ def create_zaak(asked: Asked) -> Answer:
     if zaaktype["concept"]:
         raise invalid("zaaktype", "not-published", "De ZAAKTYPE moet gepubliceerd zijn.")
     today = world.today().isoformat()
-    zaak = rules.chosen(body, {**FIELDS, "registratiedatum": today})
+    zaak = _whole(rules.chosen(body, {**FIELDS, "registratiedatum": today}))
     _check(world, zaak, None)
     zaak["identificatie"] = zaak["identificatie"] or f"ZAAK-{today[:4]}-{world.number('zaken'):010d}"
     zaak["vertrouwelijkheidaanduiding"] = zaak["vertrouwelijkheidaanduiding"] or zaaktype["vertrouwelijkheidaanduiding"]
@@ -148,7 +154,7 @@ def change_zaak(asked: Asked, uuid: str) -> Answer:
     zaak = world.get("zaken", uuid)
     rules.zaak_may_change(asked, zaak)
     rules.unchanged(zaak, asked.body, "zaaktype", "identificatie")
-    change = rules.changed(zaak, asked.body, FIELDS)
+    change = _whole(rules.changed(zaak, asked.body, FIELDS))
     _check(world, {**zaak, **change}, zaak)
     zaak.update(change, _touched=world.moment())
     return Answer(200, shown(world, zaak))
@@ -220,6 +226,15 @@ def _inner(world: World, record: Json, wanted: set[str]) -> Json:
 def _opened(world: World, link: str, deeper: set[str]) -> Json:
     answer = shown(world, world.linked(link))
     return {**answer, "_expand": _inner(world, answer, deeper)} if deeper else answer
+
+
+def _whole(zaak: Json) -> Json:
+    """What was left out of its parts is there, empty: who compares them with what was sent finds a difference."""
+    if related := zaak.get("relevanteAndereZaken"):
+        zaak["relevanteAndereZaken"] = [{"overigeRelatie": "", "toelichting": "", **one} for one in related]
+    if "opschorting" in zaak:
+        zaak["opschorting"] = {**FIELDS["opschorting"], **(zaak["opschorting"] or {})}
+    return zaak
 
 
 def _check(world: World, zaak: Json, before: Json | None) -> None:
