@@ -42,6 +42,7 @@ from bptl.clients.client import ServiceClient
 from bptl.work_units.signature import read_signature
 from bptl.work_units.validation import FieldFault as FieldFault  # noqa: PLC0414 - units import the contract only
 from bptl.work_units.validation import Inputs as Inputs  # noqa: PLC0414
+from bptl.work_units.validation import OpenOutputs as OpenOutputs  # noqa: PLC0414
 from bptl.work_units.validation import Outputs as Outputs  # noqa: PLC0414
 from bptl.work_units.validation import faults_in, variable_names
 
@@ -360,8 +361,8 @@ class WorkUnit:
 
     @property
     def needs_application(self) -> bool:
-        """Whether a task must say for which application it is done."""
-        return any(need.kind in WITH_APPLICATION for need in self.needs.values())
+        """Whether a task must say for which application it is done; for an optional need only when that is used."""
+        return any(need.kind in WITH_APPLICATION and not need.optional for need in self.needs.values())
 
     def read(self, values: Mapping[str, Any]) -> Inputs:
         """The unit's inputs from process variables (Python values); raises InvalidInput naming every bad field."""
