@@ -126,8 +126,8 @@ def _once(work: Work, client: JsonClient, inputs: Request, filled: _Filled) -> M
     recorded = work.once(
         "send-request",
         send,
-        # What is sent may be personal data; the ledger only has to tell whether it is the same.
-        arguments={"method": inputs.method, "path": inputs.path, "sha256": filled.digest, "result": inputs.result},
+        # What is sent may be personal data, the path too; the ledger only has to tell whether it is the same.
+        arguments={"method": inputs.method, "sha256": filled.digest, "result": inputs.result},
         idempotent=bool(inputs.idempotencyKey) or inputs.repeatable,
         # A call has at most its time for the connection and the request, and that again for the answer.
         gives_up_after=timedelta(seconds=2 * client.access.timeout + 5),
