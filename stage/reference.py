@@ -137,7 +137,7 @@ def rows() -> str:
     with translation.override("en"):
         for model in (
             *(tasks.Task, tasks.Lease, tasks.Event, tasks.Fetch, tasks.Process, tasks.PollLeadership),
-            *(connections.Engine, connections.Mapping),
+            *(connections.Engine, connections.Mapping, connections.MailTemplate),
         ):
             lines += _model(model)
     return _page(lines)

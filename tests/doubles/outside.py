@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import tempfile
 from collections.abc import Callable
@@ -37,13 +38,14 @@ class Answer:
 
 
 class Outside:
-    """Answers below ``root``. ``answers`` are by path without the query; any other path is a 404 in JSON.
+    """Answers below ``root``. ``answers`` are by path without the query; any other path is a 404 in JSON. None cuts the
+    connection, after the request was read.
 
     With ``pair`` it speaks TLS; with ``clients`` (PEM) it also wants a certificate of that authority.
     """
 
     def __init__(self, path: str = "/zaken/api/v1/", *, pair: Pair | None = None, clients: str = "") -> None:
-        self.answers: dict[str, Answer | Callable[[Asked], Answer]] = {}
+        self.answers: dict[str, Answer | Callable[[Asked], Answer] | None] = {}
         self.asked: list[Asked] = []
         outside = self
 
@@ -55,6 +57,10 @@ class Outside:
                 asked = Asked(self.command, self.path, dict(self.headers), body)
                 outside.asked.append(asked)
                 known = outside.answers.get(self.path.partition("?")[0], Answer(404, {"code": "not_found"}))
+                if known is None:
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                    return
                 answer = known(asked) if callable(known) else known
                 content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
                 self.send_response(answer.status)
@@ -97,6 +103,10 @@ class Outside:
         """Answer JSON (or bytes) at a path below the root."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.answers[self.path + path] = Answer(status, body, named)
+
+    def cut(self, path: str) -> None:
+        """Answer nothing at a path below the root."""
+        self.answers[self.path + path] = None
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -36,11 +36,12 @@ NOT_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError)
 class ServiceClient:
     """Calls of one service with one application's credentials; cheap to make, one for each use.
 
-    ``kinds`` are the APIs that a typed client speaks, empty: any. ``headers`` go with every call, such as those of NLX.
-    Every method raises ServiceError, and whatever the gate raises.
+    ``kinds`` are the APIs that a typed client speaks, empty: any; ``most_bytes`` is the largest answer that is read.
+    ``headers`` go with every call, such as those of NLX. Every method raises ServiceError, and what the gate raises.
     """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset()
+    most_bytes: ClassVar[int] = MOST_BYTES
 
     def __init__(self, access: Access, gate: Gate, *, headers: Mapping[str, str] | None = None) -> None:
         self.access = access
@@ -212,7 +213,7 @@ class ServiceClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return Answer(response.status_code, response.headers, _body(response, deadline))
+                return Answer(response.status_code, response.headers, _body(response, deadline, self.most_bytes))
         except requests.RequestException as error:
             kind, what = (NotSent, "no connection to") if _never_sent(error) else (NoAnswer, "no answer from")
             text = f"{what} {access.service} ({method} {url}): {_cause(error)}"
@@ -230,15 +231,15 @@ class _TooLarge(Exception):
     """The answer is larger than what is read."""
 
 
-def _body(response: Response, deadline: float) -> bytes:
+def _body(response: Response, deadline: float, most_bytes: int) -> bytes:
     """The whole body. The time-out of requests is for each read: a slow trickle would pass it."""
     parts: list[bytes] = []
     size = 0
     for part in response.iter_content(64 * 1024):
         parts.append(part)
         size += len(part)
-        if size > MOST_BYTES:
-            raise _TooLarge(f"it is larger than {MOST_BYTES} bytes")
+        if size > most_bytes:
+            raise _TooLarge(f"it is larger than {most_bytes} bytes")
         if time.monotonic() > deadline:
             raise _TooLong("it did not come to its end in time")
     return b"".join(parts)

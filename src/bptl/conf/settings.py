@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -309,7 +310,11 @@ EMAIL_USE_SSL = environment.boolean("EMAIL_USE_SSL", default=False, help="Speak 
 if EMAIL_USE_TLS and EMAIL_USE_SSL:
     environment.fault("EMAIL_USE_SSL", "and EMAIL_USE_TLS are both True; choose one")
 EMAIL_TIMEOUT = environment.seconds("EMAIL_TIMEOUT", default=10, minimum=1, help="How long the SMTP server may take.")
-DEFAULT_FROM_EMAIL = environment.text("DEFAULT_FROM_EMAIL", default="bptl@example.com", help="Sender of mail.")
+DEFAULT_FROM_EMAIL = environment.text(
+    "DEFAULT_FROM_EMAIL", default="bptl@example.com", help="Sender of mail, with or without a name: Gemeente <a@b.nl>."
+)
+if "@" not in parseaddr(DEFAULT_FROM_EMAIL)[1] or not DEFAULT_FROM_EMAIL.isprintable():
+    environment.fault("DEFAULT_FROM_EMAIL", "is no mail address; write name@example.nl, or Name <name@example.nl>")
 
 # -- Django ----------------------------------------------------------------------------------------------------------
 

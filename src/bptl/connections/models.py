@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from bptl.connections import addresses, plans
 from bptl.connections.addresses import checked
 from bptl.connections.encrypted import Clear, EncryptedField
+from bptl.connections.mail_models import MailTemplate as MailTemplate  # noqa: PLC0414 - Django finds models here
 from bptl.connections.service_models import Service
 from bptl.connections.tls import Tls, whole_pair
 

@@ -7,10 +7,12 @@ from django.contrib.auth.admin import UserAdmin
 from django.utils.translation import gettext_lazy as _
 
 from bptl.accounts.models import Token, User
+from bptl.connections.mail_models import MailTemplate
 from bptl.connections.models import Engine, Mapping
 from bptl.tasks.models import Fetch, Process, Task
 from bptl.web.admin_accounts import TokenAdmin
 from bptl.web.admin_engines import EngineAdmin
+from bptl.web.admin_mail import MailTemplateAdmin
 from bptl.web.admin_mappings import MappingAdmin
 from bptl.web.admin_tasks import FetchAdmin, ProcessAdmin, TaskAdmin
 
@@ -22,6 +24,7 @@ admin.site.register(User, UserAdmin)
 admin.site.register(Token, TokenAdmin)
 admin.site.register(Engine, EngineAdmin)
 admin.site.register(Mapping, MappingAdmin)
+admin.site.register(MailTemplate, MailTemplateAdmin)
 admin.site.register(Task, TaskAdmin)
 admin.site.register(Fetch, FetchAdmin)
 admin.site.register(Process, ProcessAdmin)

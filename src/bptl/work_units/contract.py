@@ -1,27 +1,8 @@
-"""What a work unit is, what it is given and how it says that something went wrong.
+"""What a work unit is, and what it is given. What it raises when something goes wrong is in bptl.work_units.errors.
 
 A unit is a typed function ``(work, inputs) -> outputs``. One declaration gives validation, the catalogue page,
 the list of variables to fetch and the test harness. A unit never sees the engine's client, the task's lock, its
-report or the database.
-
-    WorkError
-    ├── TryAgain       transient: the retry plan decides when, unless ``delay`` says so
-    │   └── DidNotHappen    an effect that certainly did not happen (never sent, rolled back, too late)
-    ├── NeverAgain     permanent: an incident at once
-    │   ├── Refused         an effect that was refused cleanly (a 4xx): it did not happen and will not by repeating
-    │   ├── EffectChanged   an effect that has happened is wanted again with other arguments
-    │   ├── InvalidInput    the process variables do not fit; lists every bad field
-    │   ├── InvalidOutput   the unit answered something it does not declare
-    │   ├── NotConnected    a service that may not be used, or that the mapping does not name
-    │   ├── NotGranted      an application that is unknown, or for which the unit may not be run
-    │   └── ProcessNotFound the engine knows no such process definition or instance
-    ├── BusinessError  a BPMN error for the model: code, message, variables
-    ├── Uncertain      an effect may have happened and nobody can be asked: a person decides
-    └── LeaseEnded     our right to this task ended: stop, nothing that follows will be reported
-
-A ServiceError of ``bptl.clients.errors`` says by itself whether it happened and whether to try again; a unit catches
-only those that mean something to it. Any other exception is unexpected: it is retried by the plan and then becomes an
-incident.
+report or the database. Units import what they need, errors included, from this module only.
 """
 
 from __future__ import annotations
@@ -39,124 +20,32 @@ from pydantic_core import PydanticSerializationError
 
 from bptl.clients.access import Kind
 from bptl.clients.client import ServiceClient
+from bptl.clients.smtp import Attachment as Attachment  # noqa: PLC0414 - for units, as all that is so imported
+from bptl.clients.smtp import Mailbox as Mailbox  # noqa: PLC0414
+from bptl.clients.smtp import MailMessage as MailMessage  # noqa: PLC0414
+from bptl.work_units.errors import APPLICATION as APPLICATION  # noqa: PLC0414
+from bptl.work_units.errors import BusinessError as BusinessError  # noqa: PLC0414
+from bptl.work_units.errors import DidNotHappen as DidNotHappen  # noqa: PLC0414
+from bptl.work_units.errors import EffectChanged as EffectChanged  # noqa: PLC0414
+from bptl.work_units.errors import InvalidInput as InvalidInput  # noqa: PLC0414
+from bptl.work_units.errors import InvalidOutput as InvalidOutput  # noqa: PLC0414
+from bptl.work_units.errors import LeaseEnded as LeaseEnded  # noqa: PLC0414
+from bptl.work_units.errors import NeverAgain as NeverAgain  # noqa: PLC0414
+from bptl.work_units.errors import NoSuchTemplate as NoSuchTemplate  # noqa: PLC0414
+from bptl.work_units.errors import NotConnected as NotConnected  # noqa: PLC0414
+from bptl.work_units.errors import NotGranted as NotGranted  # noqa: PLC0414
+from bptl.work_units.errors import ProcessNotFound as ProcessNotFound  # noqa: PLC0414
+from bptl.work_units.errors import Refused as Refused  # noqa: PLC0414
+from bptl.work_units.errors import TryAgain as TryAgain  # noqa: PLC0414
+from bptl.work_units.errors import Uncertain as Uncertain  # noqa: PLC0414
+from bptl.work_units.errors import WorkError as WorkError  # noqa: PLC0414
+from bptl.work_units.errors import changed as changed  # noqa: PLC0414
 from bptl.work_units.signature import read_signature
-from bptl.work_units.validation import FieldFault as FieldFault  # noqa: PLC0414 - units import the contract only
+from bptl.work_units.validation import FieldFault as FieldFault  # noqa: PLC0414
 from bptl.work_units.validation import Inputs as Inputs  # noqa: PLC0414
+from bptl.work_units.validation import OpenOutputs as OpenOutputs  # noqa: PLC0414
 from bptl.work_units.validation import Outputs as Outputs  # noqa: PLC0414
 from bptl.work_units.validation import faults_in, variable_names
-
-
-class WorkError(Exception):
-    """What a unit raises on purpose."""
-
-
-class TryAgain(WorkError):
-    """It may work later. ``delay`` overrides the retry plan's next wait."""
-
-    def __init__(self, message: str, *, delay: timedelta | None = None) -> None:
-        self.delay = delay
-        super().__init__(message)
-
-
-class NeverAgain(WorkError):
-    """Repeating will not help: the model, the data or the configuration must change first."""
-
-
-class DidNotHappen(TryAgain):
-    """Raised inside an effect: it certainly did not happen (never sent, rolled back), so it may be tried again."""
-
-
-class Refused(NeverAgain):
-    """Raised inside an effect: refused cleanly, as by a 4xx. It did not happen and will not by repeating."""
-
-
-class EffectChanged(NeverAgain):
-    """The effect ``key`` has, or may have, happened with other arguments; ``differences`` holds both values of each."""
-
-    def __init__(self, key: str, differences: Mapping[str, tuple[Any, Any]]) -> None:
-        self.key = key
-        self.differences = dict(differences)
-        changes = "; ".join(f"{name}: then {then!r}, now {now!r}" for name, (then, now) in differences.items())
-        super().__init__(
-            f"effect {key!r} was recorded with other arguments ({changes}); it is not repeated: complete the task by "
-            "hand, or give the variables back their values"
-        )
-
-
-def changed(key: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> EffectChanged:
-    """The error that names every argument that differs."""
-    names = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
-    return EffectChanged(key, {name: (then.get(name), now.get(name)) for name in names})
-
-
-class InvalidInput(NeverAgain):
-    """The process variables do not fit the unit's inputs; ``faults`` names every bad field."""
-
-    def __init__(self, unit: str, faults: Sequence[FieldFault]) -> None:
-        self.unit = unit
-        self.faults = tuple(faults)
-        super().__init__(f"input of {unit}: " + "; ".join(f"{path}: {reason}" for path, reason in faults))
-
-
-class InvalidOutput(NeverAgain):
-    """The unit's answer does not fit its declared outputs: a fault of the unit, after its work was done."""
-
-    def __init__(self, unit: str, faults: Sequence[FieldFault]) -> None:
-        self.unit = unit
-        self.faults = tuple(faults)
-        super().__init__(f"output of {unit}: " + "; ".join(f"{path}: {reason}" for path, reason in faults))
-
-
-class NotConnected(NeverAgain):
-    """A service cannot be used for this task: no such alias, no such right, an unknown application."""
-
-    def __init__(self, alias: str, reason: str) -> None:
-        self.alias = alias
-        self.reason = reason
-        super().__init__(f"service {alias!r} cannot be used: {reason}")
-
-
-class NotGranted(NeverAgain):
-    """The unit may not be run for the application of this task."""
-
-    def __init__(self, application: str, reason: str) -> None:
-        self.application = application
-        self.reason = reason
-        super().__init__(f"{APPLICATION} {application!r}: {reason}")
-
-
-class ProcessNotFound(NeverAgain):
-    """The task's engine knows no process definition ``key`` (in this ``version``), or no such instance."""
-
-    def __init__(self, *, key: str = "", version: int | None = None, process_instance_id: str = "") -> None:
-        self.key = key
-        self.version = version
-        self.process_instance_id = process_instance_id
-        missing = f"instance {process_instance_id!r}" if process_instance_id else f"definition {key!r}"
-        super().__init__(f"no process {missing}" + (f" in version {version}" if version else ""))
-
-
-class BusinessError(WorkError):
-    """A BPMN error that a boundary event of the model can catch by ``code``."""
-
-    def __init__(self, code: str, message: str = "", *, variables: Mapping[str, Any] | None = None) -> None:
-        self.code = code
-        self.message = message
-        self.variables = dict(variables or {})
-        super().__init__(f"{code}: {message}" if message else code)
-
-
-class Uncertain(WorkError):
-    """The effect ``key`` may have happened and nobody can be asked: the task waits for a person."""
-
-    def __init__(self, key: str, reason: str) -> None:
-        self.key = key
-        self.reason = reason
-        super().__init__(f"effect {key!r} may have happened: {reason}")
-
-
-class LeaseEnded(WorkError):
-    """Our lease on the task has ended; raised by the calls of ``work`` once it is cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +125,28 @@ class Sending(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a mail says."""
+
+    subject: str
+    text: str
+    html: str
+
+
+class Mail(Protocol):
+    """The organisation's mail: its templates, its server and the address from which it writes."""
+
+    def render(self, template: str, context: Mapping[str, Any]) -> Rendered:
+        """Fill a template with plain values (text, and objects of text). Raises NoSuchTemplate."""
+
+    def send(self, message: MailMessage, sending: Sending) -> str:
+        """Hand one message over, inside an effect; answers its Message-ID, the same for every try of that effect.
+
+        Raises bptl.clients.errors.ServiceError. Without an answer nobody can be asked: a mail server tells nothing.
+        """
+
+
 Client = TypeVar("Client", bound=ServiceClient)
 Effect = Callable[[Sending], Any]
 Reconcile = Callable[[], Happened | None]
@@ -259,6 +170,10 @@ class Work(Protocol):
     @property
     def processes(self) -> Processes:
         """Processes at the task's own engine."""
+
+    @property
+    def mail(self) -> Mail:
+        """The organisation's mail."""
 
     def connect(
         self,
@@ -301,8 +216,6 @@ class Work(Protocol):
 
 UnitFunction = Callable[..., Outputs | None]
 
-APPLICATION = "bptlAppId"
-"""Process variable that names the application for which a task is done: whose credentials, whose rights."""
 
 WITH_APPLICATION = frozenset({Kind.ZAKEN, Kind.CATALOGI, Kind.DOCUMENTEN, Kind.BESLUITEN, Kind.AUTORISATIES})
 """APIs whose rights belong to applications: a task that needs one of them must name its application."""
@@ -360,8 +273,8 @@ class WorkUnit:
 
     @property
     def needs_application(self) -> bool:
-        """Whether a task must say for which application it is done."""
-        return any(need.kind in WITH_APPLICATION for need in self.needs.values())
+        """Whether a task must say for which application it is done; for an optional need only when that is used."""
+        return any(need.kind in WITH_APPLICATION and not need.optional for need in self.needs.values())
 
     def read(self, values: Mapping[str, Any]) -> Inputs:
         """The unit's inputs from process variables (Python values); raises InvalidInput naming every bad field."""

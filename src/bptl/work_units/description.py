@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import AnyUrl, BaseModel, WithJsonSchema
 
 from bptl.engines.variables import File, Xml
-from bptl.work_units.contract import WorkUnit
+from bptl.work_units.contract import OpenOutputs, WorkUnit
 from bptl.work_units.validation import names_of
 
 WORDS: dict[Any, str] = {
@@ -59,14 +59,21 @@ class VariableDescription(NamedTuple):
         return "." not in self.name
 
 
+NAMED_BY_THE_MODEL = VariableDescription("…", "anything", False, None, "Variables that the inputs name.")
+"""Stands for the variables of OpenOutputs, which no declaration knows."""
+
+
 def inputs_of(unit: WorkUnit) -> tuple[VariableDescription, ...]:
     """Every variable that the unit reads, fields of objects right behind their object."""
     return tuple(_described(unit.inputs))
 
 
 def outputs_of(unit: WorkUnit) -> tuple[VariableDescription, ...]:
-    """Every variable that the unit sets; not ``required`` ones may stay unset."""
-    return tuple(_described(unit.outputs, answers=True)) if unit.outputs else ()
+    """Every variable that the unit sets; not ``required`` ones may stay unset. What the model names comes last."""
+    if unit.outputs is None:
+        return ()
+    named = tuple(_described(unit.outputs, answers=True))
+    return (*named, NAMED_BY_THE_MODEL) if issubclass(unit.outputs, OpenOutputs) else named
 
 
 def type_in_words(annotation: Any, metadata: Sequence[Any] = ()) -> str:

@@ -16,7 +16,8 @@
         assert processes.started[0].variables == {"klantnummer": "42"}
 
 A unit that calls services gets real clients: give the address of a server of your test for each alias, or an Access,
-``FakeWork(services={"zrc": "http://127.0.0.1:8001/zaken/api/v1/"})``; ``work.calls`` holds what was called.
+``FakeWork(services={"zrc": "http://127.0.0.1:8001/zaken/api/v1/"})``; ``work.calls`` holds what was called. Mail is
+kept in ``work.mail.sent``, and goes to a server of your test too: ``FakeWork(mail=FakeMail(server=…))``.
 
 What the unit raises (BusinessError, TryAgain, InvalidInput, …) comes out of ``run`` as it is. Input is validated and
 the answer is checked exactly as in a running BPTL. To see what a unit did before it raised, make the work yourself:
@@ -25,9 +26,11 @@ the answer is checked exactly as in a running BPTL. To see what a unit did befor
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from html import escape
 from typing import Any
 
 import structlog
@@ -35,16 +38,21 @@ from structlog.testing import LogCapture
 
 from bptl.clients.access import Access, Kind
 from bptl.clients.client import ServiceClient
-from bptl.clients.gate import Call
+from bptl.clients.gate import Call, Gate
 from bptl.clients.session import open_session
+from bptl.clients.smtp import SmtpClient, SmtpServer
 from bptl.lib.json import plain
 from bptl.work_units.contract import (
     Client,
     Effect,
     LeaseEnded,
+    MailMessage,
+    NoSuchTemplate,
     NotConnected,
     ProcessNotFound,
     Reconcile,
+    Rendered,
+    Sending,
     TaskFacts,
     Uncertain,
     WorkUnit,
@@ -164,6 +172,37 @@ class FakeProcesses:
             raise LeaseEnded("the work was cancelled")
 
 
+@dataclass(slots=True)
+class FakeMail:
+    """Mail whose templates say their name and what they were given, as JSON. ``templates`` are those that there are.
+
+    ``sent`` holds what was handed over. With a ``server`` it really is, over SMTP, through ``gate`` (the work's own).
+    """
+
+    templates: Collection[str] = ("generiek",)
+    server: SmtpServer | None = None
+    sent: list[MailMessage] = field(default_factory=list)
+    gate: Gate | None = None
+
+    def render(self, template: str, context: Mapping[str, Any]) -> Rendered:
+        """Raises NoSuchTemplate for one that is not among ``templates``."""
+        if template not in self.templates:
+            raise NoSuchTemplate(template, known=sorted(self.templates))
+        text = json.dumps(plain(dict(context)), ensure_ascii=False, indent=1)
+        return Rendered(subject=template, text=text, html=f"<pre>{escape(text)}</pre>")
+
+    def send(self, message: MailMessage, sending: Sending) -> str:
+        """Keep a message, once it may be sent and the server has taken it."""
+        if self.server is None or self.gate is None:
+            sending.check()
+            message_id = f"<{sending.idempotency_key}@test>"
+        else:
+            client = SmtpClient(self.server, self.gate)
+            message_id = client.send(message, key=sending.idempotency_key, check=sending.check)
+        self.sent.append(message)
+        return message_id
+
+
 class FakeWork:
     """The ``work`` of a unit under test. ``sleep`` does not wait: it moves ``slept`` (seconds) on.
 
@@ -181,6 +220,7 @@ class FakeWork:
         effects: Mapping[str, Any] | None = None,
         open_effects: Collection[str] = (),
         services: Mapping[str, str | Access] | None = None,
+        mail: FakeMail | None = None,
     ) -> None:
         self.calls: list[Call] = []
         self._services = dict(services or {})
@@ -189,6 +229,8 @@ class FakeWork:
         self._arguments: dict[str, Any] = {}
         self.task = task or task_facts()
         self.processes = processes or FakeProcesses()
+        self.mail = mail or FakeMail()
+        self.mail.gate = self
         self.slept = 0.0
         self._cancelled = False
         self._cancel_after = cancel_after

@@ -153,6 +153,12 @@ class Outputs(BaseModel):
         return plain | {fields[name].serialization_alias or name: getattr(self, name) for name in typed}
 
 
+class OpenOutputs(Outputs):
+    """Base of outputs whose names the process model chooses: whatever else the unit gives, as JSON, is set too."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 def variable_names(model: type[BaseModel]) -> tuple[str, ...]:
     """The process variables that ``model`` reads, every accepted alias included, in order of declaration."""
     return tuple(name for field_name, field in model.model_fields.items() for name in names_of(field_name, field))

@@ -34,6 +34,15 @@ def model(tmp_path: Path) -> Any:
     return write
 
 
+def test_a_trial_sends_no_mail_and_says_what_to_do_instead(model: Any) -> None:
+    person = '{"name": "Jan", "email": "jan@example.nl"}'
+    letter = {"sender": person, "receiver": person, "email": '{"subject": "Dag", "content": ""}', "context": "{}"}
+    given = [f"--var={name}={value}" for name, value in {**letter, "template": '"generiek"'}.items()]
+    ended = bptl_try(model(LINE), "--unit=a=mail.send", *given)
+    assert ended.exit_code == 1
+    assert "a trial sends no mail; give an answer in the unit's place (--answer)" in ended.output
+
+
 def bptl_try(*arguments: str) -> Result:
     return CliRunner().invoke(bptl, ["try", *arguments])
 

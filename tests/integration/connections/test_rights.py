@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from bptl.connections import directory, services
+from bptl.connections.mail import TaskMail
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.connections.models import MappingService
 from bptl.connections.service_models import Application, Service, ServiceGrant
@@ -32,6 +33,7 @@ def perform(mapping: TopicMapping, **values: Any) -> Mapping[str, Any]:
         cancellation=Cancellation(),
         engine=Nobody(),
         services=services.of(mapping, unit, application=values.get(APPLICATION)),
+        mail=TaskMail,
         record=lambda call: None,
     )
     return unit.run(work, values)

@@ -102,6 +102,7 @@ def test_believing_a_header_from_everybody_is_refused_with_what_to_say_instead()
         ({"IS_HTTPS": "False", "SESSION_COOKIE_SECURE": "True"}, "SESSION_COOKIE_SECURE: is True with IS_HTTPS=False"),
         ({"SESSION_COOKIE_HTTPONLY": "False"}, "SESSION_COOKIE_HTTPONLY: is False"),
         ({"EMAIL_USE_TLS": "True", "EMAIL_USE_SSL": "True"}, "EMAIL_USE_SSL: and EMAIL_USE_TLS"),
+        ({"DEFAULT_FROM_EMAIL": "Gemeente Voorbeeld"}, "DEFAULT_FROM_EMAIL: is no mail address"),
         ({"CACHE_URL": "redis://r/0", "CELERY_BROKER_URL": "redis://r/0"}, "CACHE_URL: is the broker's database"),
         ({"SUBPATH": "https://example.com/bptl"}, "SUBPATH: is "),
         ({"DB_HOST": "new", "DATABASE_HOST": "old"}, "DB_HOST: DB_HOST and DATABASE_HOST differ"),

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import Field, HttpUrl
 
+from bptl.clients.access import Kind
 from bptl.engines.variables import File, Xml
 from bptl.work_units.contract import (
     BusinessError,
     Inputs,
     InvalidInput,
     InvalidOutput,
+    Need,
+    OpenOutputs,
     Outputs,
     Work,
     unit_of,
     work_unit,
 )
+from bptl.work_units.description import outputs_of
 from bptl.work_units.testing import FakeWork, run
 
 
@@ -216,3 +221,28 @@ def test_a_unit_is_named_theme_dot_verb(name: str) -> None:
 def test_an_undecorated_function_is_no_unit() -> None:
     with pytest.raises(TypeError, match="decorate it"):
         unit_of(too_few)
+
+
+class Found(OpenOutputs):
+    status: int
+
+
+@work_unit("test.find")
+def find(work: Work, inputs: Inputs) -> Found:
+    """Answer what the model asked for."""
+    return Found.model_validate({"status": 200, "naam": "Jan", "copy": None, "_los": [1]})
+
+
+def test_open_outputs_set_variables_that_no_declaration_names() -> None:
+    assert run(find, {}).variables == {"status": 200, "naam": "Jan", "copy": None, "_los": [1]}
+
+
+def test_the_catalogue_says_that_a_model_names_outputs() -> None:
+    assert [variable.name for variable in outputs_of(unit_of(find))] == ["status", "…"]
+
+
+def test_an_application_is_asked_for_where_its_rights_are_always_needed() -> None:
+    documents = Need(Kind.DOCUMENTEN, "attachments", optional=True)
+    unit = unit_of(find)
+    assert not replace(unit, needs={"drc": documents}).needs_application
+    assert replace(unit, needs={"drc": documents, "zrc": Need(Kind.ZAKEN, "Zaken API")}).needs_application

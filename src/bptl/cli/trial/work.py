@@ -10,6 +10,7 @@ from typing import Any
 from bptl.cli.trial.answers import Answer
 from bptl.clients.access import Access, Kind
 from bptl.clients.errors import ServiceError
+from bptl.clients.gate import Gate
 from bptl.engines.base import Engine, ExternalTask
 from bptl.engines.variables import UnreadableVariable, UnsendableValue, Variable, decode_all, encode_all
 from bptl.tasks.execution.faults import message_of, shortened
@@ -19,8 +20,11 @@ from bptl.work_units.contract import (
     BusinessError,
     Effect,
     LeaseEnded,
+    MailMessage,
     NeverAgain,
     NotConnected,
+    Rendered,
+    Sending,
     TaskFacts,
     TryAgain,
     WorkUnit,
@@ -57,6 +61,21 @@ class NoServices:
         raise NotConnected(alias, "a trial reaches no services; give an answer in the unit's place (--answer)")
 
 
+class NoMail:
+    """A trial sends nothing."""
+
+    def __init__(self, gate: Gate) -> None:
+        """Nothing passes the gate."""
+
+    def render(self, template: str, context: Mapping[str, Any]) -> Rendered:
+        """Raises NotConnected: templates are rows of an installation."""
+        raise NotConnected("mail", "a trial sends no mail; give an answer in the unit's place (--answer)")
+
+    def send(self, message: MailMessage, sending: Sending) -> str:
+        """Raises NotConnected."""
+        raise NotConnected("mail", "a trial sends no mail; give an answer in the unit's place (--answer)")
+
+
 class TrialWork(RunningWork):
     """The ``work`` of a real run, but nobody waits: the engine's clock moves, and the ledger is ``effects``."""
 
@@ -74,6 +93,7 @@ class TrialWork(RunningWork):
             cancellation=Cancellation(),
             engine=engine,
             services=NoServices(),
+            mail=NoMail,
             record=lambda call: None,
         )
         self._pass_time = pass_time

@@ -10,6 +10,7 @@ from typing import Any
 
 from bptl.clients.errors import ServiceError
 from bptl.connections import bindings, engines, services
+from bptl.connections.mail import TaskMail
 from bptl.connections.models import Mapping
 from bptl.engines.base import Engine
 from bptl.engines.variables import (
@@ -129,6 +130,7 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | 
             cancellation=cancellation,
             engine=assignment.engine,
             services=services.of(assignment.mapping, assignment.unit, application=values.get(APPLICATION)),
+            mail=TaskMail,
             record=partial(service_calls.record, claim.task_id, claim.lease_id),
         )
         answer = assignment.unit.run(work, values)

@@ -14,7 +14,7 @@ import structlog
 
 from bptl.clients.access import Access, Kind
 from bptl.clients.errors import TOO_MANY_REQUESTS
-from bptl.clients.gate import Call
+from bptl.clients.gate import Call, Gate
 from bptl.engines.base import (
     Engine,
     EngineConflict,
@@ -33,6 +33,7 @@ from bptl.work_units.contract import (
     Effect,
     Happened,
     LeaseEnded,
+    Mail,
     ProcessNotFound,
     Reconcile,
     Refused,
@@ -97,7 +98,7 @@ class RunGate:
 class RunningWork:
     """The ``work`` of one run. Without ``lease_id`` there is no ledger: a trial brings a ``once`` of its own.
 
-    ``record`` is told of every call to a service; it must not raise.
+    ``mail`` makes the mail that passes a gate; ``record`` is told of every call to a service, and must not raise.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class RunningWork:
         cancellation: Cancellation,
         engine: Engine,
         services: Services,
+        mail: Callable[[Gate], Mail],
         record: Callable[[Call], None],
     ) -> None:
         self._task = task
@@ -115,6 +117,7 @@ class RunningWork:
         self._lease_id = lease_id
         self._services = services
         self._gate = RunGate(cancellation, record)
+        self._mail = mail(self._gate)
         self._processes = EngineProcesses(
             engine,
             own_instance=task.process_instance_id,
@@ -149,6 +152,11 @@ class RunningWork:
     def processes(self) -> EngineProcesses:
         """Processes at the task's own engine."""
         return self._processes
+
+    @property
+    def mail(self) -> Mail:
+        """The organisation's mail."""
+        return self._mail
 
     def connect(
         self,

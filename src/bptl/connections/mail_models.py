@@ -1,0 +1,45 @@
+"""Rows of what mails say; the app's models module imports them."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from bptl.connections import mail_templates
+
+
+class MailTemplate(models.Model):
+    """A template of mail.send: one of the administrators, or theirs in the place of a default of that name."""
+
+    name = models.SlugField(
+        _("name"),
+        max_length=60,
+        unique=True,
+        help_text=_("What process models call it. The name of a default replaces that default."),
+    )
+    subject = models.CharField(_("subject"), max_length=500, default="{{ email.subject }}")
+    text = models.TextField(_("text"), help_text=_("For programs that show no HTML; nothing is escaped here."))
+    html = models.TextField(
+        _("HTML"), help_text=_("What stands between the head and the foot that all mails share; values are escaped.")
+    )
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("mail template")
+        verbose_name_plural = _("mail templates")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def template(self) -> mail_templates.Template:
+        """Its sources."""
+        return mail_templates.Template(self.subject, self.text, self.html)
+
+    def clean(self) -> None:
+        """Refuse what could not be filled, with the line, and names that no mail knows."""
+        super().clean()
+        if faults := self.template.faults():
+            raise ValidationError({name: faults[name] for name in faults})

@@ -1,0 +1,1 @@
+"""Units that speak HTTP with any registered service, as a process model says."""
