@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from bptl.connections import access, engines, mappings
-from bptl.connections.access import Finding, Mark
+from bptl.connections.findings import Finding, Mark
 from bptl.connections.models import Engine, Mapping
 from bptl.engines.base import EngineError
 from bptl.tasks import queries

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import django
+from django.utils import translation
 
 from bptl.lib.log import get_logger
 
@@ -30,6 +31,8 @@ def start_django() -> None:
     """Read the settings and load the models, once; raises ImproperlyConfigured that names every fault."""
     old = choose_settings()
     django.setup()
+    # Commands speak one language; pages choose theirs for each request.
+    translation.activate("en")
     if old:
         log.warning("setting.ignored", name="DJANGO_SETTINGS_MODULE", reason=f"the one settings module is {SETTINGS}")
 

@@ -112,7 +112,7 @@ def test_two_files_of_one_name_are_not_deployed(run: Bptl, engine: Engine, tmp_p
 def test_old_keys_can_be_retired_after_reencryption(run: Bptl, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     new = Fernet.generate_key().decode()
     monkeypatch.setattr(settings, "BPTL_ENCRYPTION_KEYS", [new, *settings.BPTL_ENCRYPTION_KEYS])
-    assert "encrypted 1 secrets" in run("engines reencrypt").output
+    assert "encrypted 1 secrets" in run("secrets rotate").output
     monkeypatch.setattr(settings, "BPTL_ENCRYPTION_KEYS", [new])
     assert Engine.objects.get().secret == "zeer-geheim"
 
