@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -23,37 +24,50 @@ def reason(error: BaseException, address: str) -> str:
     parts = urlsplit(address)
     host = parts.hostname or address
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    for link in _links(error):
-        if isinstance(link, ssl.SSLError):
-            return _tls(link, host)
-        if isinstance(link, socket.gaierror | NameResolutionError):
-            return _(
-                "the name %(host)s does not resolve: correct the address, or the DNS of the machine or container on "
-                "which BPTL runs"
-            ) % {"host": host}
-        if isinstance(link, ConnectionRefusedError):
-            return _("nothing listens at %(host)s port %(port)s: start the service, or correct the address") % {
-                "host": host,
-                "port": port,
-            }
-        if isinstance(link, ConnectTimeoutError | requests.ConnectTimeout):
-            return _(
-                "%(host)s port %(port)s does not take connections in time: look for a firewall between, or correct "
-                "the address"
-            ) % {"host": host, "port": port}
-        if isinstance(link, ReadTimeoutError | requests.ReadTimeout | TimeoutError):
-            return _(
-                "%(host)s took the request and did not answer in time: raise the time-out, or find out what it waits "
-                "for"
-            ) % {"host": host}
-        if isinstance(link, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
-            return _(
-                "%(host)s port %(port)s cut the connection: it may want https, a client certificate, or another address"
-            ) % {"host": host, "port": port}
+    told = {"host": host, "port": port}
+    links = list(_links(error))
+    # The most telling link first, wherever in the chain it stands.
+    rules: tuple[tuple[Any, Callable[[Any], str]], ...] = (
+        (ssl.SSLError, lambda link: _tls(link, host, port)),
+        ((socket.gaierror, NameResolutionError), lambda _link: _unresolved() % told),
+        (ConnectionRefusedError, lambda _link: _refused() % told),
+        ((ReadTimeoutError, requests.ReadTimeout), lambda _link: _unanswered() % told),
+        ((ConnectionResetError, ConnectionAbortedError, BrokenPipeError), lambda _link: _cut() % told),
+        ((ConnectTimeoutError, requests.ConnectTimeout, TimeoutError), lambda _link: _unreached() % told),
+    )
+    for kinds, say in rules:
+        for link in links:
+            if isinstance(link, kinds):
+                return say(link)
     return ""
 
 
-def _tls(error: ssl.SSLError, host: str) -> str:
+def _unresolved() -> str:
+    return _(
+        "the name %(host)s does not resolve: correct the address, or the DNS of the machine or container on which BPTL "
+        "runs"
+    )
+
+
+def _refused() -> str:
+    return _("nothing listens at %(host)s port %(port)s: start the service, or correct the address")
+
+
+def _unreached() -> str:
+    return _(
+        "%(host)s port %(port)s does not take connections in time: look for a firewall between, or correct the address"
+    )
+
+
+def _unanswered() -> str:
+    return _("%(host)s took the request and did not answer in time: raise the time-out, or find out what it waits for")
+
+
+def _cut() -> str:
+    return _("%(host)s port %(port)s cut the connection: it may want https, a client certificate, or another address")
+
+
+def _tls(error: ssl.SSLError, host: str, port: int) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         code = error.verify_code
         if code in EXPIRED:
@@ -70,6 +84,8 @@ def _tls(error: ssl.SSLError, host: str) -> str:
                 "the certificate is for another name than %(host)s: use the name that stands in it, or have it renewed"
             ) % {"host": host}
         return _("the certificate of %(host)s is refused: %(reason)s") % {"host": host, "reason": error.verify_message}
+    if isinstance(error, ssl.SSLEOFError):
+        return _cut() % {"host": host, "port": port}
     said = error.reason or str(error)
     if said in NO_TLS_THERE:
         return _("%(host)s speaks no TLS at this port: use http://, or the port of https") % {"host": host}
