@@ -91,14 +91,8 @@ def check(engine: Engine) -> Access:
         version = live.version()
     except Undecryptable as error:
         return _bad(str(error))
-    except NotAuthenticated as error:
-        if isinstance(error.__cause__, TokenError):
-            return _bad(f"{error.message}; correct it with bptl engines set {engine.name}", *certificates)
-        text = f"{engine.address} refuses our login: correct it with bptl engines set {engine.name}; {PATIENCE}"
-        return _bad(text, *certificates)
     except EngineError as error:
-        why = diagnosis.reason(error, engine.address) or error.message
-        return _bad(f"{engine.address} gives no usable answer: {why}", *certificates)
+        return _bad(_why_not(engine, error), *certificates)
     findings = [Finding(Mark.GOOD, f"{engine.address} answers: {engine.get_product_display()} {version}")]
     findings += certificates
     try:
@@ -108,6 +102,15 @@ def check(engine: Engine) -> Access:
     except EngineError as error:
         findings.append(Finding(Mark.DOUBT, f"our right to fetch could not be asked: {error.message}"))
     return Access(version, tuple(findings))
+
+
+def _why_not(engine: Engine, error: EngineError) -> str:
+    if isinstance(error.__cause__, TokenError):
+        why = diagnosis.reason(error, engine.token_address) or error.message
+        return f"no token for {engine.address}: {why}; correct it with bptl engines set {engine.name}"
+    if isinstance(error, NotAuthenticated):
+        return f"{engine.address} refuses our login: correct it with bptl engines set {engine.name}; {PATIENCE}"
+    return f"{engine.address} gives no usable answer: {diagnosis.reason(error, engine.address) or error.message}"
 
 
 def _manners(engine: Engine) -> list[Finding]:

@@ -100,7 +100,6 @@ class TokenSource:
         client = BackendApplicationClient(client_id=self._client_id, scope=self._scope or None)
         status: list[int] = []
         with OAuth2Session(client=client) as session:
-            session.trust_env = self._verify is True  # REQUESTS_CA_BUNDLE would win over our own authorities.
             session.register_compliance_hook("access_token_response", lambda response: _noted(response, status))
             try:
                 answer = session.fetch_token(

@@ -163,3 +163,17 @@ def test_a_part_that_is_not_enabled_is_said_to_be_left_alone(configure: Configur
     answer = configure(WHOLE.replace("mappings_config_enable: true\n", ""))
     assert "mappings: left alone" in answer.output
     assert Mapping.objects.count() == 0
+
+
+def test_the_example_of_the_documentation_is_taken(tmp_path: Path) -> None:
+    page = Path("docs/how-to/configure-from-files.md").read_text()
+    text = page[page.index("```yaml\n") + 8 :].partition("```")[0]
+    for name in ("zaken", "vergunningen"):
+        (tmp_path / name).write_text("geheim")
+    (tmp_path / "own-ca.pem").write_text(Authority().certificate)
+    file = tmp_path / "bptl.yaml"
+    file.write_text(text.replace("/run/secrets", str(tmp_path)))
+    answer = CliRunner().invoke(bptl, ["configure", str(file)], env=SECRETS)
+    assert answer.exit_code == 0, answer.output
+    assert Mapping.objects.get().unit == "demo.quick"
+    assert ServiceGrant.objects.get().secret == "geheim"

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,3 +185,12 @@ def test_no_finding_repeats_a_secret(there: Outside) -> None:
         there.answer("zaken", {}, status=status)
         made = service(there.root) if not Service.objects.exists() else Service.objects.get()
         assert LONG not in repr(service_check.check(made))
+
+
+def test_own_authorities_win_over_those_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority()
+    (tmp_path / "others.pem").write_text(Authority("Vreemde CA").certificate)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "others.pem"))
+    with Outside(pair=authority.issue()) as there:
+        there.answer("zaken", {"results": []})
+        assert told(service(there.root, authorities=authority.certificate)) == ""

@@ -106,7 +106,7 @@ def test_the_list_comes_as_json_for_machines() -> None:
         "oorzaak",
         "oorzaak.bedrag",
     ]
-    assert invoice["services"] == {"zrc": "Zaken API"}
+    assert invoice["services"] == {"zrc": {"kind": "zrc", "purpose": "Zaken API", "optional": False}}
 
 
 @pytest.mark.parametrize("name", ["acme.send_invoice", "acme.old.SendInvoice"])
