@@ -52,7 +52,8 @@ class TokenServer:
             return self.refuses
         with self._lock:
             self.given += 1
-        answer: dict[str, Any] = {"access_token": f"token-{self.given}", "token_type": "Bearer"}
+        # Keycloak and others give scopes that nobody asked for.
+        answer: dict[str, Any] = {"access_token": f"token-{self.given}", "token_type": "Bearer", "scope": "email zaken"}
         return Answer(200, answer | ({"expires_in": self.lives} if self.lives is not None else {}))
 
     def _check(self, asked: Asked) -> Answer:
