@@ -63,8 +63,12 @@ class Outside:
                     return
                 answer = known(asked) if callable(known) else known
                 content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-                self.send_response(answer.status)
-                headers = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+                self.send_response_only(answer.status)
+                headers = {
+                    "Content-Type": "application/json",
+                    "Content-Length": str(len(content)),
+                    "Date": self.date_time_string(),
+                }
                 for name, value in (headers | (answer.headers or {})).items():
                     self.send_header(name, value)
                 self.end_headers()

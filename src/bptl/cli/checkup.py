@@ -9,9 +9,10 @@ from datetime import timedelta
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from bptl.connections import access, engines, mappings
-from bptl.connections.access import Finding, Mark
+from bptl.connections import access, engines, mappings, service_check
+from bptl.connections.findings import Finding, Mark
 from bptl.connections.models import Engine, Mapping
+from bptl.connections.service_models import Application, Service
 from bptl.engines.base import EngineError
 from bptl.tasks import queries
 from bptl.tasks.lifecycle import Status
@@ -42,6 +43,9 @@ def everything() -> Iterator[Checked]:
     alive = queries.fleet()
     yield from _about("processes", _processes(alive))
     yield from _about("tasks", _tasks(alive))
+    for service in Service.objects.filter(active=True).order_by("name"):
+        yield from _about(f"service {service.name}", service_check.check(service))
+    yield from _about("applications", list(_applications()))
     called = list(Mapping.objects.filter(engine=None, active=True).order_by("topic"))
     yield from _about("REST API", [finding for mapping in called for finding in _mapping(mapping)])
     rows = list(Engine.objects.order_by("name"))
@@ -131,6 +135,25 @@ def _tasks(alive: queries.Fleet) -> Iterator[Finding]:
         yield Finding(Mark.BAD, f"{uncertain} wait for a person's decision; see: bptl tasks list --status uncertain")
     told = ", ".join(f"{amount} {status}" for status, amount in sorted(amounts.items()))
     yield Finding(Mark.GOOD, told or "none on record")
+
+
+def _applications() -> Iterator[Finding]:
+    rows = list(Application.objects.filter(active=True).prefetch_related("grants__service"))
+    for application in rows:
+        if not application.units:
+            yield Finding(
+                Mark.DOUBT, f"{application.label} may run no unit; grant some: bptl applications set --unit zgw.* …"
+            )
+        for grant in application.grants.all():
+            if not grant.service.active:
+                yield Finding(Mark.DOUBT, f"{application.label} has a right to {grant.service}, which is not active")
+            elif grant.as_service and not grant.service.has_credentials:
+                yield Finding(
+                    Mark.BAD,
+                    f"{application.label} uses the credentials of {grant.service}, which has none; enter them there, "
+                    "or give it its own: bptl applications grant",
+                )
+    yield Finding(Mark.GOOD, f"{len(rows)} are known and active" if rows else "none is known")
 
 
 def _engine(engine: Engine, *, pollers: Sequence[Process]) -> Iterator[Finding]:

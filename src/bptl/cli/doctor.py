@@ -19,7 +19,7 @@ def doctor(as_json: bool) -> None:
     """
     start_django()
     from bptl.cli import checkup
-    from bptl.connections.access import Mark
+    from bptl.connections.findings import Mark
 
     found = []
     for checked in checkup.everything():

@@ -6,18 +6,18 @@ is never an argument, because other users of the machine see arguments.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import click
 
+from bptl.cli.secret_options import TlsOptions, read_secret, set_tls, tls_options
 from bptl.cli.start import start_django
 
 
-class Options(TypedDict):
+class Options(TlsOptions):
     """What ``add`` and ``set`` can say about an engine; None leaves it as it is."""
 
     url: str | None
@@ -27,6 +27,8 @@ class Options(TypedDict):
     password_stdin: bool
     token_env: str | None
     token_stdin: bool
+    token_url: str | None
+    scope: str | None
     no_login: bool
     tenant: tuple[str, ...]
     all_tenants: bool
@@ -43,11 +45,16 @@ def described(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--password-stdin", is_flag=True, help="Read the password from standard input."),
         click.option("--token-env", metavar="NAME", help="Environment variable that holds a bearer token."),
         click.option("--token-stdin", is_flag=True, help="Read a bearer token from standard input."),
+        click.option(
+            "--token-url", help="Log in with OAuth2 tokens from here; client id and secret are username and password."
+        ),
+        click.option("--scope", help="Scope of the OAuth2 tokens."),
         click.option("--no-login", is_flag=True, help="Log in with nothing (the default of a new engine)."),
         click.option("--tenant", multiple=True, help="Only tasks of this tenant; may be repeated."),
         click.option("--all-tenants", is_flag=True, help="Tasks of every tenant again."),
         click.option("--active/--inactive", default=None, help="An inactive engine is not polled."),
     )
+    command = tls_options(command)
     for option in reversed(options):
         command = option(command)
     return command
@@ -161,23 +168,6 @@ def remove(name: str, yes: bool) -> None:
     click.echo(f"removed engine {name}")
 
 
-@engines.command()
-def reencrypt() -> None:
-    """Encrypt all secrets with the first of BPTL_ENCRYPTION_KEYS, so that the others can be retired."""
-    start_django()
-    from django.db import transaction
-
-    from bptl.connections import secrets
-    from bptl.connections.models import Engine
-
-    with transaction.atomic():
-        rows = list(Engine.objects.select_for_update().exclude(encrypted_secret=""))
-        for engine in rows:
-            engine.encrypted_secret = secrets.reencrypt(engine.encrypted_secret)
-            engine.save(update_fields=["encrypted_secret"])
-    click.echo(f"encrypted {len(rows)} secrets with the first key")
-
-
 def _save(engine: Any, options: Options) -> None:
     from bptl.cli import rows
 
@@ -190,41 +180,33 @@ def _save(engine: Any, options: Options) -> None:
     if options["tenant"] or options["all_tenants"]:
         engine.tenant_ids = list(options["tenant"])
     _set_login(engine, options)
+    set_tls(engine, options)
     rows.save(engine)
     click.echo(f"engine {engine.name}: {engine.address}")
 
 
 def _set_login(engine: Any, options: Options) -> None:
-    password = _secret("--password", env=options["password_env"], stdin=options["password_stdin"])
-    token = _secret("--token", env=options["token_env"], stdin=options["token_stdin"])
-    ways = [options["username"] is not None or password is not None, token is not None, options["no_login"]]
+    password = read_secret("--password", env=options["password_env"], stdin=options["password_stdin"])
+    token = read_secret("--token", env=options["token_env"], stdin=options["token_stdin"])
+    named = options["username"] is not None or password is not None or options["token_url"] is not None
+    ways = [named, token is not None, options["no_login"]]
     if sum(ways) > 1:
         raise click.UsageError("choose one: a username and password, a token, or --no-login")
     if options["no_login"]:
         engine.authentication = "none"
     elif token is not None:
         engine.authentication, engine.secret = "bearer", token
-    elif options["username"] is not None or password is not None:
-        if engine.authentication != "basic" and password is None:
+    elif options["username"] is not None or password is not None or options["token_url"] is not None:
+        way = "oauth2_client_credentials" if options["token_url"] is not None else engine.authentication
+        way = way if way == "oauth2_client_credentials" else "basic"
+        if engine.authentication != way and password is None:
             raise click.UsageError("a username needs a password: --password-env or --password-stdin")
-        engine.authentication = "basic"
+        engine.authentication = way
         if options["username"] is not None:
             engine.username = options["username"]
         if password is not None:
             engine.secret = password
-
-
-def _secret(option: str, *, env: str | None, stdin: bool) -> str | None:
-    if env is not None and stdin:
-        raise click.UsageError(f"choose one: {option}-env or {option}-stdin")
-    if env is not None:
-        value = os.environ.get(env, "")
-        if not value:
-            raise click.UsageError(f"{option}-env: the environment variable {env} is not set")
-        return value
-    if stdin:
-        value = sys.stdin.readline().rstrip("\r\n")
-        if not value:
-            raise click.UsageError(f"{option}-stdin: standard input is empty")
-        return value
-    return None
+    if options["token_url"] is not None:
+        engine.token_address = options["token_url"]
+    if options["scope"] is not None:
+        engine.scope = options["scope"]

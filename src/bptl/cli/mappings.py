@@ -5,6 +5,8 @@ Imports that need the models stand inside the commands, so that ``--help`` needs
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from bptl.cli.start import start_django
@@ -29,15 +31,18 @@ def list_mappings() -> None:
             mapping.engine_name,
             mapping.topic,
             mapping.unit,
+            ", ".join(str(binding) for binding in mapping.services.all()) or "-",
             "active" if mapping.active else "paused",
             f"{mapping.lock_seconds} s",
             f"{mapping.longest_run.total_seconds():.0f} s",
             mapping.retry_plan or "-",
             "; ".join(problems(mapping)) or "-",
         )
-        for mapping in Mapping.objects.select_related("engine")
+        for mapping in Mapping.objects.select_related("engine").prefetch_related("services__service")
     ]
-    table.show(("id", "engine", "topic", "unit", "state", "lock", "longest run", "retries", "problems"), rows)
+    table.show(
+        ("id", "engine", "topic", "unit", "services", "state", "lock", "longest run", "retries", "problems"), rows
+    )
 
 
 def _codes(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -56,6 +61,7 @@ def _codes(pairs: tuple[str, ...]) -> dict[str, str]:
 @click.option("--engine", "engine_name", required=True, help="Name of the engine; rest: for calls of the REST API.")
 @click.option("--topic", required=True, help="Topic of the external task.")
 @click.option("--unit", required=True, help="Name of the work unit; see bptl units.")
+@click.option("--service", "pairs", multiple=True, metavar="ALIAS=NAME", help="A service that the unit needs.")
 @click.option("--lock", type=click.IntRange(min=10), default=300, show_default=True, help="Seconds.")
 @click.option(
     "--longest-run", type=click.IntRange(min=1), help="Seconds; default CELERY_TASK_SOFT_TIME_LIMIT, else 600."
@@ -78,6 +84,7 @@ def add(
     engine_name: str,
     topic: str,
     unit: str,
+    pairs: tuple[str, ...],
     lock: int,
     longest_run: int | None,
     error_code: tuple[str, ...],
@@ -103,28 +110,56 @@ def add(
         registry.load().get(unit)
     except registry.UnknownUnit as error:
         raise click.UsageError(f"{error}; see bptl units") from error
-    mapping = rows.save(
-        Mapping(
-            engine=None if engine_name == WITHOUT_ENGINE else rows.engine(engine_name),
-            topic=topic,
-            unit=unit,
-            active=not paused,
-            lock_seconds=lock,
-            longest_run_seconds=longest_run,
-            error_codes=_codes(error_code),
-            retry_plan=retries,
-            priority=priority,
-            use_engine_priority=engine_priority,
-            oldest_first=oldest_first,
-            business_key=business_key,
-            definition_keys=list(definition_key),
-            version_tag=version_tag,
-            tenant_ids=list(tenant),
-            without_tenant=without_tenant,
-            local_variables=local_variables,
-        )
+    mapping = Mapping(
+        engine=None if engine_name == WITHOUT_ENGINE else rows.engine(engine_name),
+        topic=topic,
+        unit=unit,
+        active=not paused,
+        lock_seconds=lock,
+        longest_run_seconds=longest_run,
+        error_codes=_codes(error_code),
+        retry_plan=retries,
+        priority=priority,
+        use_engine_priority=engine_priority,
+        oldest_first=oldest_first,
+        business_key=business_key,
+        definition_keys=list(definition_key),
+        version_tag=version_tag,
+        tenant_ids=list(tenant),
+        without_tenant=without_tenant,
+        local_variables=local_variables,
     )
+    rows.save_mapping(mapping, _services(pairs))
     click.echo(f"mapping {mapping.pk}: {mapping}")
+
+
+@mappings.command("set")
+@click.argument("number", type=int)
+@click.option("--service", "pairs", multiple=True, metavar="ALIAS=NAME", help="A service of the unit; may be repeated.")
+@click.option("--no-service", "aliases", multiple=True, metavar="ALIAS", help="No service under this alias any more.")
+def change(number: int, pairs: tuple[str, ...], aliases: tuple[str, ...]) -> None:
+    """Give the unit of mapping NUMBER other services; the others stay."""
+    start_django()
+    from bptl.cli import rows
+    from bptl.connections import bindings
+
+    mapping = rows.mapping(number)
+    bound = {alias: service for alias, service in bindings.of(mapping).items() if alias not in aliases}
+    rows.save_mapping(mapping, bound | _services(pairs))
+    told = ", ".join(str(binding) for binding in mapping.services.all()) or "none"
+    click.echo(f"mapping {mapping.pk}: {mapping}, services {told}")
+
+
+def _services(pairs: tuple[str, ...]) -> dict[str, Any]:
+    from bptl.cli import rows
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        alias, equals, name = pair.partition("=")
+        if not equals or not alias or not name:
+            raise click.BadParameter(f"{pair!r}: write for instance zrc=open-zaak", param_hint="--service")
+        found[alias] = rows.service(name)
+    return found
 
 
 @mappings.command()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as MappingOf
 from typing import TypeVar
 
 import click
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
+from bptl.connections import mappings
 from bptl.connections.models import Engine, Mapping
+from bptl.connections.service_models import Application, Service
 
 Row = TypeVar("Row", bound=Model)
 
@@ -18,14 +21,28 @@ def save(row: Row) -> Row:
     try:
         row.full_clean()
     except ValidationError as error:
-        faults = [
-            message if field == "__all__" else f"{field}: {message}"
-            for field, messages in error.message_dict.items()
-            for message in messages
-        ]
-        raise click.UsageError("; ".join(faults)) from error
+        raise click.UsageError(faults(error)) from error
     row.save()
     return row
+
+
+def save_mapping(mapping: Mapping, services: MappingOf[str, Service]) -> None:
+    """The same for a mapping with its services by alias."""
+    try:
+        mappings.save(mapping, services)
+    except ValidationError as error:
+        raise click.UsageError(faults(error)) from error
+
+
+def faults(error: ValidationError) -> str:
+    """Every fault in one line, with the name of its field."""
+    if not hasattr(error, "error_dict"):
+        return "; ".join(error.messages)
+    return "; ".join(
+        message if field == "__all__" else f"{field}: {message}"
+        for field, messages in error.message_dict.items()
+        for message in messages
+    )
 
 
 def engine(name: str) -> Engine:
@@ -35,6 +52,23 @@ def engine(name: str) -> Engine:
     except Engine.DoesNotExist:
         known = ", ".join(Engine.objects.values_list("name", flat=True)) or "none yet; see bptl engines add --help"
         raise click.UsageError(f"there is no engine {name!r} (known: {known})") from None
+
+
+def service(name: str) -> Service:
+    """The service called ``name``; a usage error names those that exist."""
+    try:
+        return Service.objects.get(name=name)
+    except Service.DoesNotExist:
+        known = ", ".join(Service.objects.values_list("name", flat=True)) or "none yet; see bptl services add --help"
+        raise click.UsageError(f"there is no service {name!r} (known: {known})") from None
+
+
+def application(app_id: str) -> Application:
+    """The application with this id."""
+    try:
+        return Application.objects.get(app_id=app_id)
+    except Application.DoesNotExist:
+        raise click.UsageError(f"there is no application {app_id!r}; see bptl applications list") from None
 
 
 def mapping(number: int) -> Mapping:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 import django
 from django.conf import settings
+from django.utils import translation
 
 from bptl.lib.log import get_logger
 
@@ -54,6 +55,8 @@ def start_django(*, without: Collection[str] = ()) -> None:
     if without:
         settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app not in without]
     django.setup()
+    # Commands speak one language; pages choose theirs for each request.
+    translation.activate("en")
     if old:
         log.warning("setting.ignored", name="DJANGO_SETTINGS_MODULE", reason=f"the one settings module is {SETTINGS}")
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from bptl.tasks.actions import possible
 from bptl.tasks.lifecycle import Status
-from bptl.tasks.models import Effect, Event, Lease, Task
+from bptl.tasks.models import Effect, Event, Lease, ServiceCall, Task
 from bptl.tasks.queries import TaskStory
 
 HEADING = ("task", "status", "outcome", "topic", "engine", "business key", "process instance", "leases", "changed at")
@@ -113,6 +113,22 @@ def whole(story: TaskStory) -> dict[str, Any]:
             for effect in story.effects
         ],
         "doubled": list(story.doubled),
+        "calls": [
+            {
+                "attempt": story.attempt_of(call),
+                "service": call.service,
+                "method": call.method,
+                "url": call.url,
+                "began_at": call.began_at,
+                "milliseconds": call.milliseconds,
+                "status": call.status,
+                "error": call.error,
+                "request_body": call.request_body,
+                "answer_body": call.answer_body,
+            }
+            for call in story.calls
+        ],
+        "earlier_calls": story.earlier_calls,
         "events": [
             {"at": event.at, "name": event.name, "actor": event.actor, "detail": event.detail} for event in story.events
         ],
@@ -121,7 +137,7 @@ def whole(story: TaskStory) -> dict[str, Any]:
 
 
 def page(story: TaskStory) -> list[str]:
-    """The lines of ``bptl tasks show``: the error, what it is, its walk, effects, variables, what can be done."""
+    """The lines of ``bptl tasks show``: the error, what it is, its walk, effects, calls, variables, what to do."""
     task = story.task
     lines = [f"task {task.pk}: {task.topic} is {_state(task)}"]
     if error := _error(story):
@@ -130,6 +146,9 @@ def page(story: TaskStory) -> list[str]:
     lines += ["", *_about(task), "", "walk:", *_walk(story)]
     if story.effects:
         lines += ["", "effects:", *(line for effect in story.effects for line in _effect(effect, story))]
+    if story.calls:
+        earlier = [f"  {story.earlier_calls} earlier ones are not shown"] if story.earlier_calls else []
+        lines += ["", "calls to services:", *earlier, *(_call(call, story) for call in story.calls)]
     lines += ["", "variables in:", *_variables(task.variables)]
     lines += ["", "result:", *_result(task)]
     commands = [*_questions(story), *(COMMANDS[action].format(id=task.pk) for action in possible(task))]
@@ -226,6 +245,13 @@ def _effect(effect: Effect, story: TaskStory) -> Iterator[str]:
         yield f"      result: {json.dumps(effect.result, ensure_ascii=False)}"
     if effect.error:
         yield f"      last error: {effect.error}"
+
+
+def _call(call: ServiceCall, story: TaskStory) -> str:
+    """One call in a line; its bodies are on the task's page and in --json."""
+    number = story.attempt_of(call)
+    told = f"  {_time(call.began_at)}  lease {number or '?'}: {call.method} {call.url} ({call.service})"
+    return f"{told}: {call.status or call.error} in {call.milliseconds} ms"
 
 
 def _questions(story: TaskStory) -> Iterator[str]:

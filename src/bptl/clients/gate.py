@@ -39,3 +39,13 @@ class Gate(Protocol):
 
     def leave(self, call: Call) -> None:
         """Called after each call, however it ended. Must not raise: the call has been made."""
+
+
+class OpenGate:
+    """Of calls that belong to no task, such as the test of a connection: all may be made, none is recorded."""
+
+    def enter(self, service: str, method: str, url: str) -> None:
+        """Always."""
+
+    def leave(self, call: Call) -> None:
+        """Nothing is kept."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from bptl.connections import diagnosis
 from bptl.connections.engines import anonymous, client
+from bptl.connections.findings import Finding, Mark, of_certificates
 from bptl.connections.mappings import active_mappings
 from bptl.connections.models import Authentication, Engine
 from bptl.connections.secrets import Undecryptable
 from bptl.engines import base
 from bptl.engines.base import EngineError, NotAuthenticated, Resource
+from bptl.lib.oauth2 import TokenError
 
 GRANT = (
     "grant it READ, UPDATE and UPDATE_VARIABLE on Process Instance, resource *. When it has rights on single process "
@@ -22,22 +24,6 @@ PATIENCE = (
     "after wrong tries the engine refuses the right password too, for 3 s to a minute, and after ten until an "
     "administrator unlocks the user"
 )
-
-
-class Mark(StrEnum):
-    """How a finding weighs."""
-
-    GOOD = "ok"
-    DOUBT = "doubt"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was found, in a sentence that says how we know it and, when it is bad, what to do."""
-
-    mark: Mark
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +86,15 @@ class Access:
 def check(engine: Engine) -> Access:
     """Ask ``engine`` (a saved row) for its version, its manners and our rights, without any side effect."""
     try:
+        certificates = tuple(of_certificates(engine))
         live = client(engine)
         version = live.version()
     except Undecryptable as error:
         return _bad(str(error))
-    except NotAuthenticated:
-        return _bad(f"{engine.address} refuses our login: correct it with bptl engines set {engine.name}; {PATIENCE}")
     except EngineError as error:
-        return _bad(f"{engine.address} gives no usable answer: {error.message}")
+        return _bad(_why_not(engine, error), *certificates)
     findings = [Finding(Mark.GOOD, f"{engine.address} answers: {engine.get_product_display()} {version}")]
+    findings += certificates
     try:
         findings += _manners(engine)
         findings.append(_rights(engine, live))
@@ -116,6 +102,15 @@ def check(engine: Engine) -> Access:
     except EngineError as error:
         findings.append(Finding(Mark.DOUBT, f"our right to fetch could not be asked: {error.message}"))
     return Access(version, tuple(findings))
+
+
+def _why_not(engine: Engine, error: EngineError) -> str:
+    if isinstance(error.__cause__, TokenError):
+        why = diagnosis.reason(error, engine.token_address) or error.message
+        return f"no token for {engine.address}: {why}; correct it with bptl engines set {engine.name}"
+    if isinstance(error, NotAuthenticated):
+        return f"{engine.address} refuses our login: correct it with bptl engines set {engine.name}; {PATIENCE}"
+    return f"{engine.address} gives no usable answer: {diagnosis.reason(error, engine.address) or error.message}"
 
 
 def _manners(engine: Engine) -> list[Finding]:
@@ -181,5 +176,5 @@ def right(text: str) -> Right | None:
     return Right(found[1], Resource(found[2]))
 
 
-def _bad(text: str) -> Access:
-    return Access("", (Finding(Mark.BAD, text),))
+def _bad(text: str, *others: Finding) -> Access:
+    return Access("", (Finding(Mark.BAD, text), *others))

@@ -10,8 +10,11 @@ import hashlib
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
 from bptl.connections import bindings, plans
-from bptl.connections.models import Engine, Mapping
+from bptl.connections.models import Engine, Mapping, MappingService
 from bptl.connections.service_models import Service
 from bptl.engines.base import TopicRequest
 from bptl.work_units import registry
@@ -49,6 +52,28 @@ def obstacles(mapping: Mapping, bound: MappingOf[str, Service] | None = None) ->
     if bound is None:
         bound = {} if mapping._state.adding else bindings.of(mapping)
     return bindings.problems(work_unit, bound)
+
+
+def check(mapping: Mapping, bound: MappingOf[str, Service]) -> None:
+    """Whether an active mapping may be saved with these services; an inactive one may lack what it needs.
+
+    Raises ValidationError with every reason. An unknown unit is no reason: a broken mapping can still be changed.
+    """
+    if not mapping.active or unit(mapping) is None:
+        return
+    if found := obstacles(mapping, bound):
+        raise ValidationError(found)
+
+
+def save(mapping: Mapping, bound: MappingOf[str, Service]) -> None:
+    """Save a mapping with exactly these services. Raises ValidationError, and then nothing is saved."""
+    mapping.full_clean()
+    check(mapping, bound)
+    with transaction.atomic():
+        mapping.save()
+        for alias, service in bound.items():
+            MappingService.objects.update_or_create(mapping=mapping, alias=alias, defaults={"service": service})
+        mapping.services.exclude(alias__in=bound).delete()
 
 
 def active_mappings(engine: Engine) -> list[Mapping]:

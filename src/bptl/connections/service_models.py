@@ -222,6 +222,13 @@ class Application(models.Model):
         blank=True,
         help_text=_("By which the Autorisaties API knows it; filled by an import."),
     )
+    components = ArrayField(
+        models.CharField(max_length=50),
+        verbose_name=_("APIs"),
+        default=list,
+        blank=True,
+        help_text=_("Where the Autorisaties API gives it rights; filled by an import. *: everywhere."),
+    )
     active = models.BooleanField(_("active"), default=True, help_text=_("Nothing is done for an inactive one."))
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
@@ -243,6 +250,7 @@ class Application(models.Model):
         super().clean()
         self.app_id = self.app_id.strip()
         self.client_ids = sorted(set(self.client_ids or []))
+        self.components = sorted(set(self.components or []))
         try:
             self.units = grants.normalised(self.units or [])
         except grants.UnknownGrant as error:

@@ -15,7 +15,7 @@ from bptl.connections.secrets import Undecryptable
 from bptl.connections.service_models import Service, ServiceGrant
 from bptl.work_units.contract import APPLICATION, NotConnected, NotGranted, WorkUnit
 
-WHERE = "an administrator does this under Applications, or with: bptl applications"
+WHERE = "under Applications on the administration pages, or with: bptl applications"
 
 
 class TaskServices:
@@ -87,7 +87,7 @@ class TaskServices:
             raise NotConnected(
                 alias,
                 f"application {application.label} ({application.app_id}) has no right to service {service.name}; "
-                f"grant it there with its credentials: {WHERE} grant",
+                f"grant it, with its credentials, {WHERE} grant",
             )
         if grant.as_service and not service.has_credentials:
             raise NotConnected(
@@ -98,7 +98,7 @@ class TaskServices:
         if not grant.as_service and service.asks_for_client_id and not grant.client_id:
             raise NotConnected(
                 alias,
-                f"application {application.label} has no client id for service {service.name}; enter it: {WHERE} grant",
+                f"application {application.label} has no client id for service {service.name}; enter it {WHERE} grant",
             )
         return grant
 
@@ -116,13 +116,13 @@ def of(mapping: Mapping, unit: WorkUnit, *, application: Any) -> TaskServices:
         raise NotGranted(repr(application), "an application is named by a text")
     known = directory.application(application)
     if known is None:
-        raise NotGranted(application, f"no application has this id; {WHERE} add")
+        raise NotGranted(application, f"no application has this id; add it {WHERE} add")
     label = known.application.label
     if not known.application.active:
-        raise NotGranted(application, f"application {label} is not active; activate it: {WHERE}")
+        raise NotGranted(application, f"application {label} is not active; activate it {WHERE} set")
     if not known.application.may_run(unit.name):
         raise NotGranted(
             application,
-            f"application {label} may not run unit {unit.name}; grant it the unit or its theme: {WHERE} set",
+            f"application {label} may not run unit {unit.name}; grant it the unit or its theme {WHERE} set",
         )
     return TaskServices(mapping, unit, known)

@@ -97,10 +97,10 @@ class TokenSource:
 
     def _renew(self) -> None:
         asked = time.monotonic()
-        client = BackendApplicationClient(client_id=self._client_id, scope=self._scope or None)
+        # The scope goes with the request only: a client that knew it would refuse a token with another one, and servers
+        # may give what they see fit (RFC 6749, 3.3).
         status: list[int] = []
-        with OAuth2Session(client=client) as session:
-            session.trust_env = self._verify is True  # REQUESTS_CA_BUNDLE would win over our own authorities.
+        with OAuth2Session(client=BackendApplicationClient(self._client_id)) as session:
             session.register_compliance_hook("access_token_response", lambda response: _noted(response, status))
             try:
                 answer = session.fetch_token(
@@ -109,6 +109,7 @@ class TokenSource:
                     timeout=TIMEOUT,
                     verify=self._verify,  # type: ignore[arg-type]  # requests takes a file too
                     cert=self._certificate,
+                    scope=self._scope or None,
                 )
             except OAuth2Error as error:
                 self._raise(error, status[0] if status else None)

@@ -13,7 +13,21 @@ from django.db.models.functions import Now
 from bptl.connections.models import WITHOUT_ENGINE
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import Status, outcomes_of
-from bptl.tasks.models import DEAD_AFTER, EFFECT_DOUBLED, Effect, Event, Fetch, Lease, Process, ProcessKind, Task
+from bptl.tasks.models import (
+    DEAD_AFTER,
+    EFFECT_DOUBLED,
+    Effect,
+    Event,
+    Fetch,
+    Lease,
+    Process,
+    ProcessKind,
+    ServiceCall,
+    Task,
+)
+
+MOST_CALLS = 50
+"""Calls of one task that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +135,10 @@ class TaskStory:
     """The processes that held the leases, as far as their rows are still kept."""
     effects: Sequence[Effect] = ()
     """Its rows of the ledger, in the order in which they were intended."""
+    calls: Sequence[ServiceCall] = ()
+    """Its last calls to services, in the order in which they began."""
+    earlier_calls: int = 0
+    """How many calls came before those."""
 
     @property
     def doubled(self) -> Collection[str]:
@@ -135,17 +153,27 @@ class TaskStory:
             return []
         return [effect for effect in self.effects if not effect.end]
 
-    def attempt_of(self, effect: Effect) -> int | None:
-        """The number of the lease under which an effect was intended."""
-        return next((lease.number for lease in self.leases if lease.id == effect.lease_id), None)
+    def attempt_of(self, row: Effect | ServiceCall) -> int | None:
+        """The number of the lease under which an effect was intended, or a call made."""
+        return next((lease.number for lease in self.leases if lease.id == row.lease_id), None)
 
 
 def story(task_id: int) -> TaskStory:
-    """One task, its leases, events and effects in order; raises Task.DoesNotExist."""
+    """One task, its leases, events, effects and calls in order; raises Task.DoesNotExist."""
     task = Task.objects.select_related("engine", "mapping", "caller").get(id=task_id)
     leases = list(task.leases.order_by("number"))
     holders = Process.objects.in_bulk({lease.holder_id for lease in leases})
-    return TaskStory(task, leases, list(task.events.order_by("id")), holders, list(task.effects.order_by("id")))
+    newest = list(task.service_calls.order_by("-id")[: MOST_CALLS + 1])
+    earlier = task.service_calls.count() - MOST_CALLS if len(newest) > MOST_CALLS else 0
+    return TaskStory(
+        task,
+        leases,
+        list(task.events.order_by("id")),
+        holders,
+        list(task.effects.order_by("id")),
+        calls=sorted(newest[:MOST_CALLS], key=lambda call: (call.began_at, call.pk)),
+        earlier_calls=earlier,
+    )
 
 
 @dataclass(frozen=True, slots=True)

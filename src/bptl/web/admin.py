@@ -9,11 +9,13 @@ from django.utils.translation import gettext_lazy as _
 from bptl.accounts.models import Token, User
 from bptl.connections.mail_models import MailTemplate
 from bptl.connections.models import Engine, Mapping
+from bptl.connections.service_models import Application, Service
 from bptl.tasks.models import Fetch, Process, Task
 from bptl.web.admin_accounts import TokenAdmin
 from bptl.web.admin_engines import EngineAdmin
 from bptl.web.admin_mail import MailTemplateAdmin
 from bptl.web.admin_mappings import MappingAdmin
+from bptl.web.admin_services import ApplicationAdmin, ServiceAdmin
 from bptl.web.admin_tasks import FetchAdmin, ProcessAdmin, TaskAdmin
 
 admin.site.site_header = _("Business Process Task Library")
@@ -23,6 +25,8 @@ admin.site.index_title = _("Administration")
 admin.site.register(User, UserAdmin)
 admin.site.register(Token, TokenAdmin)
 admin.site.register(Engine, EngineAdmin)
+admin.site.register(Service, ServiceAdmin)
+admin.site.register(Application, ApplicationAdmin)
 admin.site.register(Mapping, MappingAdmin)
 admin.site.register(MailTemplate, MailTemplateAdmin)
 admin.site.register(Task, TaskAdmin)

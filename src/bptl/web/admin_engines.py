@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
-from django import forms
-from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from bptl.connections import access
+from bptl.connections.findings import Finding
 from bptl.connections.models import Engine
-
-if TYPE_CHECKING:
-    EngineModelForm = forms.ModelForm[Engine]
-    EngineModelAdmin = admin.ModelAdmin[Engine]
-else:
-    EngineModelForm = forms.ModelForm
-    EngineModelAdmin = admin.ModelAdmin
+from bptl.web.admin_written import TLS_FIELDS, ReachedForm, TestedAdmin
 
 
-class EngineForm(EngineModelForm):
-    """An engine with a secret that is written and never shown."""
-
-    secret = forms.CharField(
-        label=_("password or token"),
-        required=False,
-        strip=False,
-        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
-        help_text=_("Stored encrypted and never shown. Leave empty to keep what is stored."),
-    )
+class EngineForm(ReachedForm):
+    """An engine with what is written and never shown."""
 
     class Meta:
         model = Engine
-        fields = ("name", "product", "address", "authentication", "username", "tenant_ids", "active")
-
-    def clean(self) -> dict[str, Any] | None:
-        """Give the engine its new secret, before the model checks whether it has one."""
-        cleaned = super().clean()
-        if self.cleaned_data.get("secret"):
-            self.instance.secret = self.cleaned_data["secret"]
-        return cleaned
+        fields = (
+            *("name", "product", "address", "authentication", "username", "token_address", "scope", "tenant_ids"),
+            "active",
+        )
 
 
-class EngineAdmin(EngineModelAdmin):
+class EngineAdmin(TestedAdmin):
     """The engines that BPTL works for."""
 
     form = EngineForm
-    fields = ("name", "active", "product", "address", "authentication", "username", "secret", "tenant_ids")
+    fieldsets = (
+        (None, {"fields": ("name", "active", "product", "address", "tenant_ids")}),
+        (_("Login"), {"fields": ("authentication", "username", "secret", "token_address", "scope")}),
+        (_("TLS"), {"classes": ("collapse",), "fields": TLS_FIELDS}),
+    )
     list_display = ("name", "product", "address", "authentication", "active")
     list_filter = ("active", "product")
     search_fields = ("name", "address")
+
+    def findings(self, row: Engine) -> Sequence[Finding]:
+        """What the engine says of itself and of our rights."""
+        return access.check(row).findings

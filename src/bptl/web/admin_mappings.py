@@ -14,16 +14,42 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from bptl.connections import mappings
 from bptl.connections.mappings import problems
-from bptl.connections.models import Mapping
+from bptl.connections.models import Mapping, MappingService
 from bptl.work_units import registry
 
 if TYPE_CHECKING:
     MappingModelForm = forms.ModelForm[Mapping]
     MappingModelAdmin = admin.ModelAdmin[Mapping]
+    ServiceTabularInline = admin.TabularInline[MappingService, Mapping]
+    ServiceInlineFormSet = forms.BaseInlineFormSet[MappingService, Mapping, forms.ModelForm[MappingService]]
 else:
     MappingModelForm = forms.ModelForm
     MappingModelAdmin = admin.ModelAdmin
+    ServiceTabularInline = admin.TabularInline
+    ServiceInlineFormSet = forms.BaseInlineFormSet
+
+
+class ServiceFormSet(ServiceInlineFormSet):
+    """The services of one mapping, checked against what its unit needs."""
+
+    def clean(self) -> None:
+        """Refuse what the unit could not work with, with every reason."""
+        super().clean()
+        if any(self.errors):
+            return
+        kept = [form.cleaned_data for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
+        mappings.check(self.instance, {row["alias"]: row["service"] for row in kept})
+
+
+class ServiceInline(ServiceTabularInline):
+    """Which service the unit gets under which alias."""
+
+    model = MappingService
+    formset = ServiceFormSet
+    extra = 0
+    fields = ("alias", "service")
 
 
 class MappingForm(MappingModelForm):
@@ -57,10 +83,11 @@ class MappingAdmin(MappingModelAdmin):
     list_filter = ("active", "engine")
     list_select_related = ("engine",)
     search_fields = ("topic", "unit")
-    readonly_fields = ("problem_list",)
+    readonly_fields = ("problem_list", "needs")
+    inlines = (ServiceInline,)
     actions = ("activate", "deactivate")
     fieldsets = (
-        (None, {"fields": ("engine", "topic", "unit", "active", "problem_list")}),
+        (None, {"fields": ("engine", "topic", "unit", "active", "problem_list", "needs")}),
         (_("Work"), {"fields": ("lock_seconds", "longest_run_seconds", "retry_plan", "error_codes", "priority")}),
         (_("Order of fetching"), {"fields": ("use_engine_priority", "oldest_first")}),
         (
@@ -79,11 +106,27 @@ class MappingAdmin(MappingModelAdmin):
         ),
     )
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Mapping]:
+        """With the services of each, which decide what is wrong with it."""
+        return super().get_queryset(request).prefetch_related("services__service")
+
     @admin.display(description=_("problems"), empty_value="-")
     def problem_list(self, mapping: Mapping) -> SafeString | None:
         """What is wrong with the mapping; empty for a new one."""
         found = problems(mapping) if mapping.pk else []
         return format_html_join("", "<div>⚠ {}</div>", ((problem,) for problem in found)) or None
+
+    @admin.display(description=_("services that the unit needs"))
+    def needs(self, mapping: Mapping) -> SafeString | str:
+        """Each alias with the type of its API and what for; given below as services of the unit."""
+        unit = mappings.unit(mapping) if mapping.unit else None
+        if unit is None:
+            return gettext("Save with a unit: what it needs is said then.")
+        rows = (
+            (alias, need.kind or gettext("any type"), need.purpose, gettext("(optional)") if need.optional else "")
+            for alias, need in unit.needs.items()
+        )
+        return format_html_join("", "<div>{}: {}, {} {}</div>", rows) or gettext("none")
 
     @admin.action(description=_("Activate"), permissions=["change"])
     def activate(self, request: HttpRequest, mappings: QuerySet[Mapping]) -> None:

@@ -52,6 +52,8 @@ def task_page(request: HttpRequest, task_id: int) -> HttpResponse:
         "leases": [(lease, story.holders.get(lease.holder_id)) for lease in reversed(story.leases)],
         "events": story.events,
         "effects": entries(story),
+        "calls": [(call, story.attempt_of(call)) for call in story.calls],
+        "earlier_calls": story.earlier_calls,
         "variables_in": shown(task.variables),
         "variables_out": shown(result.get("variables") or {}),
         "has_result": bool(task.outcome) and task.outcome != Outcome.FAILED,

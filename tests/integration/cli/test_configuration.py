@@ -12,6 +12,7 @@ from django.conf import settings
 
 from bptl.cli.main import bptl
 from bptl.connections.models import Engine, Mapping
+from tests.doubles.certificates import Authority
 
 Bptl = Callable[..., Result]
 pytestmark = pytest.mark.django_db
@@ -112,7 +113,7 @@ def test_two_files_of_one_name_are_not_deployed(run: Bptl, engine: Engine, tmp_p
 def test_old_keys_can_be_retired_after_reencryption(run: Bptl, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     new = Fernet.generate_key().decode()
     monkeypatch.setattr(settings, "BPTL_ENCRYPTION_KEYS", [new, *settings.BPTL_ENCRYPTION_KEYS])
-    assert "encrypted 1 secrets" in run("engines reencrypt").output
+    assert "encrypted 1 secrets" in run("secrets rotate").output
     monkeypatch.setattr(settings, "BPTL_ENCRYPTION_KEYS", [new])
     assert Engine.objects.get().secret == "zeer-geheim"
 
@@ -165,3 +166,31 @@ def test_a_mapping_is_paused_resumed_and_removed_by_its_number(run: Bptl, engine
 def test_a_broken_mapping_is_listed_with_its_problem(run: Bptl, engine: Engine) -> None:
     Mapping.objects.create(engine=engine, topic="old", unit="gone.unit")
     assert "there is no work unit 'gone.unit'" in run("mappings list").output
+
+
+def test_an_engine_logs_in_with_oauth2_and_a_certificate_of_its_own(run: Bptl, engine: Engine, tmp_path: Path) -> None:
+    authority = Authority()
+    own = authority.issue("bptl")
+    for name, text in (("c.pem", own.certificate), ("k.pem", own.key), ("a.pem", authority.certificate)):
+        (tmp_path / name).write_text(text)
+    files = f"--certificate {tmp_path}/c.pem --key {tmp_path}/k.pem --authorities {tmp_path}/a.pem"
+    line = "engines set main --token-url https://idp.example.nl/token --scope engine --username client"
+    assert run(line, env={}).exit_code == 2  # the password of before is no secret of a client
+    answer = run(f"{line} --password-env S {files}", env={"S": "zeer-geheim-2"})
+    assert answer.exit_code == 0, answer.output
+    engine.refresh_from_db()
+    assert (engine.authentication, engine.username, engine.secret) == (
+        "oauth2_client_credentials",
+        "client",
+        "zeer-geheim-2",
+    )
+    assert (engine.key, engine.authorities) == (own.key, authority.certificate)
+    assert run("engines set main --no-login --no-certificate --system-authorities").exit_code == 0
+    engine.refresh_from_db()
+    assert (engine.token_address, engine.encrypted_key, engine.encrypted_authorities) == ("", "", "")
+
+
+def test_an_engine_without_tls_for_its_tokens_is_refused(run: Bptl, engine: Engine) -> None:
+    answer = run("engines set main --token-url http://idp/token --password-env S", env={"S": "x"})
+    assert answer.exit_code == 2
+    assert "token_address: Enter an https address" in answer.output

@@ -14,8 +14,8 @@ import pytest
 from django.conf import settings
 
 from bptl.connections import access
-from bptl.connections.access import Mark
 from bptl.connections.engines import client
+from bptl.connections.findings import Mark
 from bptl.connections.models import Engine, Mapping
 
 LOGIN = "Basic " + base64.b64encode(b"worker:pw").decode()

@@ -7,6 +7,8 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.fernet import Fernet
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -219,3 +221,52 @@ def test_a_unit_without_needs_asks_the_database_nothing(mapped: Callable[..., To
     with CaptureQueriesContext(connection) as asked:
         services.of(mapping, unit, application="onbekend")
     assert len(asked) == 0
+
+
+def test_through_an_outway_requests_go_there_with_the_hash_of_the_grant_and_data_stay_as_they_are(
+    mapping: TopicMapping, grant: ServiceGrant
+) -> None:
+    with Outside("/gemeente/zaken/") as outway:
+        outway.answer("zaken/1", {"omschrijving": "dakkapel"})
+        service = grant.service
+        service.outway, service.fsc_grant_hash = outway.root, "$1$4$hash"
+        service.full_clean()
+        service.save()
+        url = service.address + "zaken/1"
+        assert perform(mapping, bptlAppId=grant.application.app_id, url=url) == {"omschrijving": "dakkapel"}
+        assert outway.asked[0].path == "/gemeente/zaken/zaken/1"
+        assert outway.asked[0].headers["Fsc-Grant-Hash"] == "$1$4$hash"
+
+
+def test_an_api_key_is_the_application_s_in_the_header_of_the_service(
+    outside: Outside, mapping: TopicMapping, grant: ServiceGrant
+) -> None:
+    service = grant.service
+    service.authentication, service.header = "api_key", "X-Api-Key"
+    service.full_clean()
+    service.save()
+    grant.secret = "Token van-vergunningen"
+    grant.full_clean()
+    grant.save()
+    perform(mapping, bptlAppId=grant.application.app_id)
+    assert outside.asked[0].headers["X-Api-Key"] == "Token van-vergunningen"
+    assert "Authorization" not in outside.asked[0].headers
+
+
+def test_credentials_that_no_longer_fit_the_service_are_refused_and_not_replaced(
+    outside: Outside, mapping: TopicMapping, grant: ServiceGrant
+) -> None:
+    ServiceGrant.objects.update(client_id="")
+    with pytest.raises(NotConnected, match="has no client id for service zaken"):
+        perform(mapping, bptlAppId=grant.application.app_id)
+    assert outside.asked == []
+
+
+def test_a_secret_that_no_key_opens_is_an_incident_that_names_the_setting(
+    outside: Outside, mapping: TopicMapping, grant: ServiceGrant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "BPTL_ENCRYPTION_KEYS", [Fernet.generate_key().decode()])
+    grant.save()
+    with pytest.raises(NotConnected, match="BPTL_ENCRYPTION_KEYS"):
+        perform(mapping, bptlAppId=grant.application.app_id)
+    assert outside.asked == []

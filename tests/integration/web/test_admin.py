@@ -32,8 +32,12 @@ def broken(engine: Engine) -> Mapping:
 
 def entered(page: str, client: Client, **changed: object) -> dict[str, object]:
     """What a browser would send for the form of ``page``: everything as it is, and what was ``changed``."""
-    form = client.get(page).context["adminform"].form
+    context = client.get(page).context
+    form = context["adminform"].form
     values = {name: form[name].value() for name in form.fields}
+    for inline in context["inline_admin_formsets"]:
+        management = inline.formset.management_form
+        values |= {management.add_prefix(name): management[name].value() for name in management.fields}
     values = {name: ",".join(value) if isinstance(value, list) else value for name, value in values.items()}
     return {name: value for name, value in {**values, **changed}.items() if value is not None and value is not False}
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
 from django.db.models import F
 from django.test import Client
+from django.utils import timezone
 
 from bptl.accounts.models import User
 from bptl.connections.models import Engine
-from bptl.tasks.models import EFFECT_DOUBLED, Effect, Event, Task
+from bptl.tasks import queries
+from bptl.tasks.models import EFFECT_DOUBLED, Effect, Event, ServiceCall, Task
 from tests.integration.web.conftest import MakeTask
 
 BPMN = '<?xml version="1.0"?><definitions><!-- "</pre><script>alert(3)</script>" --></definitions>'
@@ -281,3 +284,45 @@ def test_a_call_of_the_rest_api_has_a_page_without_an_engine(reader: Client, mak
     assert reader.get(f"/tasks/{task.pk}/diagram/").status_code == 200
     assert reader.get(f"/tasks/{task.pk}/model.xml").status_code == 404
     assert f"/tasks/{task.pk}/" in reader.get("/tasks/?engine=rest").content.decode()
+
+
+def called(task: Task, url: str, **fields: object) -> ServiceCall:
+    """A call of the task's only attempt."""
+    lease = task.leases.get()
+    values = {"service": "zaken", "method": "GET", "milliseconds": 12, "status": 200, "began_at": timezone.now()}
+    return ServiceCall.objects.create(task=task, lease_id=lease.id, url=url, **{**values, **fields})
+
+
+def test_calls_to_services_are_told_in_the_order_of_time_with_folded_bodies(
+    reader: Client, make_task: MakeTask
+) -> None:
+    task = make_task()
+    now = timezone.now()
+    called(task, "https://zaken.example.nl/zaken/2", began_at=now, method="PATCH", request_body='{"toelichting": "x"}')
+    called(
+        task,
+        "https://zaken.example.nl/zaken/1",
+        began_at=now - timedelta(seconds=1),
+        status=None,
+        error="no connection to zaken: refused",
+    )
+    page = page_of(reader, task)
+    assert page.index("zaken/1") < page.index("zaken/2")
+    assert "no connection to zaken: refused" in page
+    assert "<summary>Sent</summary>" in page
+    assert "&quot;toelichting&quot;" in page
+    assert "12 ms" in page
+
+
+def test_only_the_last_of_many_calls_are_shown_and_the_others_are_counted(reader: Client, make_task: MakeTask) -> None:
+    task = make_task()
+    for number in range(queries.MOST_CALLS + 2):
+        called(task, f"https://zaken.example.nl/zaken/{number:03}")
+    page = page_of(reader, task)
+    assert "2 earlier calls are not shown" in page
+    assert "zaken/001" not in page
+    assert "zaken/002" in page
+
+
+def test_a_task_without_calls_says_nothing_of_them(reader: Client, make_task: MakeTask) -> None:
+    assert "Calls to services" not in page_of(reader, make_task())

@@ -8,6 +8,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from django.utils import translation
+
 from bptl.clients.errors import ServiceError
 from bptl.connections import bindings, engines, services
 from bptl.connections.mail import TaskMail
@@ -90,7 +92,10 @@ def assign(claim: Claim, mappings: MappingOf[int, Mapping]) -> Assignment:
         unit = load().get(mapping.unit)
     except UnknownUnit as error:
         raise Unassignable(claim, str(error)) from error
-    if unit.needs and (lacking := bindings.problems(unit, bindings.of(mapping))):
+    # Logs speak one language, whatever that of the pages is.
+    with translation.override("en"):
+        lacking = bindings.problems(unit, bindings.of(mapping)) if unit.needs else []
+    if lacking:
         raise Unassignable(claim, f"the mapping of topic {claim.topic!r} is broken: {'; '.join(lacking)}")
     return Assignment(claim, mapping.engine_name, engines.client(mapping.engine), unit, mapping)
 

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import connection
+from django.utils import translation
 
 from bptl.connections.mappings import obstacles, unit
 from bptl.connections.models import Mapping
@@ -118,7 +119,9 @@ def mapping_of(topic: str) -> Mapping:
         raise NoSuchTopic(topic, "no mapping of the REST API has it")
     if not mapping.active:
         raise NoSuchTopic(topic, "its mapping is not active")
-    if lacking := obstacles(mapping):
+    with translation.override("en"):
+        lacking = obstacles(mapping)
+    if lacking:
         raise NoSuchTopic(topic, f"its mapping is broken: {'; '.join(lacking)}")
     return mapping
 
