@@ -1,5 +1,8 @@
 """``./run demo``: a whole BPTL on this machine, working on building permits of an engine that is started for it.
 
+Every fourth case is a whole one: a zaak in the ZGW APIs that gets its rol, statussen, document, besluit and mail, and
+is closed. The APIs and the mail server are the doubles of the tests.
+
 With ``--headless`` it starts some cases on fresh data, waits until all have ended in the engine, and says what became
 of them in its last line. Without, it keeps its data in .demo and goes on until Ctrl-C; now and then a case needs
 somebody. The colleague whom the model asks for advice is the demo itself.
@@ -19,12 +22,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from stage import engines, sample
+from stage import engines, sample, zaak
 from stage.engine_rest import EngineRefused
 from stage.environment import fresh_secrets
 from stage.maven import JavaMissing
+from stage.neighbours import Neighbours
 from stage.postgres import connect
 from stage.processes import PartFailed, Stage
 from stage.tally import Tally
@@ -35,6 +39,8 @@ LOCK = "lock"
 ADMINISTRATOR = "admin"
 WEB_PORT = 8000
 """Where the pages are, so that a bookmark stays good, unless somebody else listens there."""
+ZGW_PORT = 8020
+"""Where the ZGW APIs are, so that the addresses in cases of an earlier demo stay good."""
 SECONDS_BETWEEN_CASES = 4.0
 
 _began = time.monotonic()
@@ -66,6 +72,12 @@ class Kept:
     environment: dict[str, str]
     engine: str
     administrator: str
+    zgw: str
+
+    @classmethod
+    def fresh(cls) -> Self:
+        """New ones."""
+        return cls(fresh_secrets(), secrets.token_urlsafe(16), secrets.token_urlsafe(9), secrets.token_urlsafe(32))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,22 +103,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def headless(options: argparse.Namespace) -> int:
     """Fresh data, a number of cases, one line about them; 0 only if all ended and no task was lost."""
     logs = _empty_logs(options.home, "headless")
+    fresh = Kept.fresh()
     with Stage() as stage:
+        neighbours = stage.add(Neighbours(logs, directory=logs, secret=fresh.zgw))
         topology = stage.add(
             Topology(
                 logs,
                 product=options.engine,
                 diagrams=True,
                 workers=options.workers,
-                engine_password=secrets.token_urlsafe(16),
+                engine_password=fresh.engine,
+                environment=neighbours.settings,
                 say=_say,
             )
         )
-        _prepare(topology)
-        _say(f"starting {options.cases} cases of {sample.PROCESS}")
+        _prepare(topology, neighbours)
+        _say(f"starting {options.cases} cases, every {zaak.EVERY}th a zaak")
         for number in range(1, options.cases + 1):
             _start_case(topology, number, sample.variables(number))
         tally = _wait_until_done(topology, cases=options.cases, seconds=options.timeout)
+        _say(f"in the ZGW APIs: {neighbours.line()}")
     print(tally.line(options.cases))
     return 0 if tally.ended == options.cases and tally.lost == 0 else 1
 
@@ -118,6 +134,7 @@ def interactive(options: argparse.Namespace) -> int:
     home.mkdir(exist_ok=True)
     kept = kept_secrets(home / "secrets.json")
     with Stage() as stage:
+        neighbours = stage.add(Neighbours(logs, directory=home, secret=kept.zgw, port=ZGW_PORT))
         topology = stage.add(
             Topology(
                 logs,
@@ -128,13 +145,15 @@ def interactive(options: argparse.Namespace) -> int:
                 workers=options.workers,
                 secrets=kept.environment,
                 engine_password=kept.engine,
+                environment=neighbours.settings,
                 say=_say,
             )
         )
-        _prepare(topology)
+        _prepare(topology, neighbours)
         _make_administrator(topology, kept.administrator)
         print(f"\n  BPTL    {topology.web_url}   {ADMINISTRATOR} / {kept.administrator}")
         print(f"  engine  {topology.engine.url}   demo / demo   ({options.engine})")
+        print(f"  zaken   {neighbours.url}   mail in {neighbours.mail}")
         print(
             f"  command {_write_command(topology, options.home / 'bptl')} tasks list   (and every other verb of bptl)"
         )
@@ -142,6 +161,7 @@ def interactive(options: argparse.Namespace) -> int:
         number = _last_case(topology)
         while True:
             topology.check()
+            neighbours.check()
             number += 1
             try:
                 _start_case(topology, number, sample.watched_variables(number))
@@ -152,10 +172,18 @@ def interactive(options: argparse.Namespace) -> int:
             _wait_as_colleague(topology, SECONDS_BETWEEN_CASES)
 
 
-def _prepare(topology: Topology) -> None:
+def _prepare(topology: Topology, neighbours: Neighbours) -> None:
+    _say("starting the ZGW APIs and a mail server")
+    neighbours.start()
     topology.start(unit_of_topic=sample.UNIT_OF_TOPIC)
-    _say(f"deploying {sample.MODEL.name} as the engine's administrator")
-    topology.engine.rest.deploy(sample.MODEL)
+    file = topology.logs / "zaak.yaml"
+    _say(f"bptl configure {file}")
+    # JSON is YAML too.
+    file.write_text(json.dumps(zaak.configuration(topology.engine_name, roots=neighbours.roots), indent=2))
+    topology.bptl("configure", str(file), environment=neighbours.credentials)
+    for model in (sample.MODEL, zaak.MODEL):
+        _say(f"deploying {model.name} as the engine's administrator")
+        topology.engine.rest.deploy(model)
 
 
 def _write_command(topology: Topology, path: Path) -> Path:
@@ -168,7 +196,12 @@ def _write_command(topology: Topology, path: Path) -> Path:
 
 
 def _start_case(topology: Topology, number: int, variables: Mapping[str, Any]) -> None:
-    topology.engine.rest.start(sample.PROCESS, variables=variables, business_key=sample.business_key(number))
+    """Every fourth is a zaak; ``variables`` are for the others."""
+    rest, key = topology.engine.rest, sample.business_key(number)
+    if number % zaak.EVERY == 0:
+        rest.start(zaak.PROCESS, variables=zaak.variables(number), business_key=key)
+    else:
+        rest.start(sample.PROCESS, variables=variables, business_key=key)
 
 
 def _last_case(topology: Topology) -> int:
@@ -178,7 +211,7 @@ def _last_case(topology: Topology) -> int:
 
 def _progress(topology: Topology) -> str:
     rest = topology.engine.rest
-    text = f"{rest.ended(key=sample.PROCESS)} ended, {rest.running(key=sample.PROCESS)} running"
+    text = f"{rest.ended()} ended, {rest.running()} running"
     incidents = len(rest.incidents())
     return f"{text}, {incidents} with an incident: see {topology.web_url}" if incidents else text
 
@@ -190,6 +223,8 @@ def _wait_as_colleague(topology: Topology, seconds: float) -> None:
         with suppress(EngineRefused, OSError):
             if answered := sample.answer_as_colleague(topology.engine.rest):
                 _say(f"the colleague has answered {answered} question{'s' if answered > 1 else ''}")
+            if decided := zaak.decide(topology.engine.rest):
+                _say(f"the colleague has decided {decided} {'zaken' if decided > 1 else 'zaak'}")
         time.sleep(min(1.0, left))
 
 
@@ -198,13 +233,13 @@ def _wait_until_done(topology: Topology, *, cases: int, seconds: float) -> Tally
     said = -1
     while True:
         topology.check()
-        ended = topology.engine.rest.ended(key=sample.PROCESS)
+        ended = topology.engine.rest.ended()
         if ended != said:
             said = ended
             _say(f"{ended} of {cases} cases ended")
         late = time.monotonic() > deadline
         if late or ended >= cases:
-            tally = Tally.of(topology, sample.PROCESS)
+            tally = Tally.of(topology)
             if tally.running == 0 and tally.final:
                 return tally
             if late:
@@ -227,12 +262,13 @@ def _make_administrator(topology: Topology, password: str) -> None:
 
 
 def kept_secrets(path: Path) -> Kept:
-    """The secrets of this file, made at the first call."""
-    if not path.exists():
-        made = Kept(fresh_secrets(), secrets.token_urlsafe(16), secrets.token_urlsafe(9))
+    """The secrets of this file, made at the first call; what an older demo did not know yet is added."""
+    known = json.loads(path.read_text()) if path.exists() else {}
+    made = Kept(**(asdict(Kept.fresh()) | known))
+    if asdict(made) != known:
         path.touch(mode=0o600)
         path.write_text(json.dumps(asdict(made), indent=2))
-    return Kept(**json.loads(path.read_text()))
+    return made
 
 
 @contextmanager

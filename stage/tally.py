@@ -21,8 +21,11 @@ class Tally:
     counts: Mapping[str, Mapping[str, int]]
 
     @classmethod
-    def of(cls, topology: Topology, process: str) -> Self:
-        """Ask the engine first: a case that has ended there has no task that BPTL could still have to do."""
+    def of(cls, topology: Topology, process: str | None = None) -> Self:
+        """Of one process, or of all.
+
+        Ask the engine first: a case that has ended there has no task that BPTL could still have to do.
+        """
         rest = topology.engine.rest
         ended, running = rest.ended(key=process), rest.running(key=process)
         return cls(ended, running, json.loads(topology.bptl("tasks", "count", "--json")))
