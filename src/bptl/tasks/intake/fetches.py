@@ -40,7 +40,7 @@ _ANNOUNCE = """
 WITH fleet AS (
     SELECT coalesce(sum(places), 0) AS places FROM tasks_process
     WHERE kind = 'work' AND stopped_at IS NULL AND NOT draining AND heartbeat_at > now() - interval '15 seconds'
-), held AS (
+), held AS MATERIALIZED (
     SELECT (SELECT count(*) FROM tasks_task WHERE status = 'queued')
          + (SELECT count(*) FROM tasks_task WHERE status = 'running') AS tasks
 ), pace AS (

@@ -53,7 +53,7 @@ WITH incoming AS (
             AND (p.stopped_at IS NOT NULL OR p.heartbeat_at < now() - interval '15 seconds')
         ) THEN 1 ELSE 0 END AS crashed
     FROM tasks_task t JOIN incoming i ON i.external_id = t.external_id
-    WHERE {found}
+    WHERE {found} AND t.external_id = ANY(ARRAY(SELECT external_id FROM incoming))
     ORDER BY t.id FOR UPDATE OF t
 ), renewed AS (
     UPDATE tasks_task t SET
@@ -74,7 +74,7 @@ WITH incoming AS (
     RETURNING t.id, t.external_id, t.lease_id, t.attempts, s.old_lease, s.lock_ms, s.engine_locked_until
 ), replaced AS (
     UPDATE tasks_lease l SET ended_at = now(), ended_as = '{LeaseEnd.SUPERSEDED}'
-    FROM renewed r WHERE l.id = r.old_lease AND l.ended_at IS NULL
+    WHERE l.id = ANY(ARRAY(SELECT old_lease FROM renewed)) AND l.ended_as = ''
     RETURNING l.id
 ), added AS (
     INSERT INTO tasks_task ({columns}, external_id, {_COLUMNS}, status, outcome, lease_id, last_lease_id,
@@ -96,5 +96,5 @@ SELECT l.lease_id, l.id, l.attempts, %s, %s, %s, l.lock_ms, {begun} + l.lock_ms 
     l.engine_locked_until, 0, now(), '', ''
 FROM leased l
 WHERE (SELECT count(*) FROM replaced) >= 0  -- the old leases end before the new ones begin
-RETURNING id AS lease_id, (SELECT external_id FROM leased WHERE leased.lease_id = tasks_lease.id) AS external_id
+RETURNING id
 """

@@ -157,7 +157,8 @@ def _run(fetch: Announced, arrivals: Sequence[_Arrival]) -> dict[str, uuid.UUID]
             fetch.started_at,
         ],
     )
-    return {row.external_id: row.lease_id for row in rows}
+    leased = {row.id for row in rows}
+    return {arrival.task.id: arrival.lease_id for arrival in arrivals if arrival.lease_id in leased}
 
 
 _RECORD = lease_statement(
