@@ -113,7 +113,10 @@ def store(process_id: uuid.UUID, endings: Sequence[Ended]) -> set[uuid.UUID]:
         }
         for ended in endings
     ]
-    taken = {row.id for row in sql.query(_STORE, [storable(rows), process_id, [ended.task_id for ended in endings], process_id])}
+    taken = {
+        row.id
+        for row in sql.query(_STORE, [storable(rows), process_id, [ended.task_id for ended in endings], process_id])
+    }
     for ended in endings:
         if ended.lease_id not in taken:
             log.warning("outcome.refused", task_id=ended.task_id, lease=str(ended.lease_id))

@@ -30,22 +30,28 @@ _COLUMNS = """topic, mapping_id, priority, engine_retries, variables, extension_
 _COPIED = ", ".join(f"{name.strip()} = s.{name.strip()}" for name in _COLUMNS.split(","))
 
 
-def lease_statement(*, found: str, columns: str, values: str, conflict: str, begun: str) -> str:
+def lease_statement(
+    *, found: str, columns: str, values: str, conflict: str, begun: str, before: str = "", only_if: str = "true"
+) -> str:
     """The statement, with the parts that tell tasks of engines from those of callers.
 
     ``found`` is the condition on t (tasks_task) by which known tasks are found beside their external id; ``columns``
     and ``values`` are what a new row has beside the columns of every task; ``conflict`` is the unique index;
-    ``begun`` the time from which locks are reckoned. Parameters: the arrivals as JSON, those of ``found``, those of
-    ``values``, worker id, number of the fetch, holder, those of ``begun``.
+    ``begun`` the time from which locks are reckoned; ``before`` common table expressions that come first, ``only_if`` a
+    condition on them without which nothing arrives. Parameters: those of ``before``, the arrivals as JSON, those of
+    ``found``, those of ``values``, worker id, number of the fetch, holder, those of ``begun``.
+
+    It ends with the common table expression ``given``, whose ``id`` are the new leases; the reading follows.
     """
     return f"""
-WITH incoming AS (
+WITH {before}incoming AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS x(
         external_id text, lease_id uuid, replaces uuid, topic text, mapping_id bigint, lock_ms int, priority bigint,
         engine_retries int, heard text, variables jsonb, extension_properties jsonb, process_instance_id text,
         process_definition_id text, process_definition_key text, execution_id text, activity_id text,
         activity_instance_id text, business_key text, tenant_id text, created_at timestamptz,
         engine_locked_until timestamptz)
+    WHERE {only_if}
 ), seen AS (
     SELECT t.id, t.lease_id AS old_lease, {_decision()} AS decided, i.*,
         CASE WHEN t.status = '{Status.RUNNING}' AND EXISTS (
@@ -89,12 +95,13 @@ WITH incoming AS (
     UNION ALL
     SELECT a.id, a.external_id, a.lease_id, a.attempts, i.lock_ms, i.engine_locked_until
     FROM added a JOIN incoming i USING (external_id)
+), given AS (
+    INSERT INTO tasks_lease (id, task_id, number, worker_id, fetch_number, holder_id, lock_ms, locked_until,
+        engine_locked_until, extensions, recorded_at, outcome, ended_as)
+    SELECT l.lease_id, l.id, l.attempts, %s, %s, %s, l.lock_ms, {begun} + l.lock_ms * interval '1 ms',
+        l.engine_locked_until, 0, now(), '', ''
+    FROM leased l
+    WHERE (SELECT count(*) FROM replaced) >= 0  -- the old leases end before the new ones begin
+    RETURNING id
 )
-INSERT INTO tasks_lease (id, task_id, number, worker_id, fetch_number, holder_id, lock_ms, locked_until,
-    engine_locked_until, extensions, recorded_at, outcome, ended_as)
-SELECT l.lease_id, l.id, l.attempts, %s, %s, %s, l.lock_ms, {begun} + l.lock_ms * interval '1 ms',
-    l.engine_locked_until, 0, now(), '', ''
-FROM leased l
-WHERE (SELECT count(*) FROM replaced) >= 0  -- the old leases end before the new ones begin
-RETURNING id
 """
