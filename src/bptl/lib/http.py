@@ -27,6 +27,8 @@ from urllib3.exceptions import (
 )
 from urllib3.filepost import encode_multipart_formdata
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 NEVER_SENT = (ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError)
 
 
@@ -65,6 +67,10 @@ class Answer:
         return self.body.decode("utf-8", errors="replace")
 
 
+def _limits(connecting: float, reading: float) -> urllib3.Timeout:
+    return urllib3.Timeout(connect=min(connecting, 10.0), read=reading)
+
+
 class HttpClient:
     """Keep-alive connections to one base address; safe to share between threads.
 
@@ -85,6 +91,7 @@ class HttpClient:
             raise ValueError(f"base_url must be an absolute http(s) address, not {base_url!r}")
         self.base_url = base_url if base_url.endswith("/") else base_url + "/"
         self._headers = dict(headers or {})
+        self._limits = _limits(timeout, timeout)
         self._timeout = timeout
         self._root = urlsplit(self.base_url).path
         self._connections = connections
@@ -116,11 +123,11 @@ class HttpClient:
         sent_headers = {**self._headers, **(headers or {})}
         body: bytes | None = None
         if json_body is not None:
-            body = json.dumps(json_body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+            body = _JSON.encode(json_body).encode()
             sent_headers["Content-Type"] = "application/json"
         if fields:
             body, sent_headers["Content-Type"] = encode_multipart_formdata(fields)
-        limits = urllib3.Timeout(connect=min(self._timeout, 10.0), read=timeout or self._timeout)
+        limits = _limits(self._timeout, timeout) if timeout else self._limits
         try:
             response = self._pool.urlopen(
                 method, self._root + path, body=body, headers=sent_headers, timeout=limits, redirect=False

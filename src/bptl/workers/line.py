@@ -30,6 +30,10 @@ WRONG_LOGIN = 15.0
 NO_ROOM = (0.01, 0.02, 0.04, 0.1)
 """Seconds until the next look for free places, as long as there are none: fast units have some soon, slow ones not."""
 
+MORE_ROOM = 0.015
+"""Seconds until the next poll where the engine has more than we have room for: a fetch for few costs as much as one for
+many, and places fall free meanwhile."""
+
 DUE_LOOK = timedelta(seconds=1)
 """How often a line looks for tasks that fall due, and how far ahead."""
 
@@ -194,7 +198,8 @@ class PollingLine:
             log.info("engine.poll_recovered", engine=self._engine.name, failures=self._failures)
             self._failures = 0
         then(Answered(announced, tasks, engine, until=asked + shortest.total_seconds() / 2))
-        return Polled(pause=0.0, all_came=len(tasks) < announced.max_tasks)
+        all_came = len(tasks) < announced.max_tasks
+        return Polled(pause=0.0 if all_came or announced.max_tasks == FETCH_LIMIT else MORE_ROOM, all_came=all_came)
 
     def _record(self, answered: Answered) -> None:
         """The tasks are locked for us: recorded as soon as the database takes them, else watched until free."""

@@ -23,6 +23,9 @@ log = get_logger(__name__)
 GATHER = 0.2
 """Seconds for which messages are gathered."""
 
+AT_MOST_EVERY = 1.0
+"""Seconds between two rounds of messages: as often as a worker looks for work that nobody told it of."""
+
 MESSAGES = 4
 """Most messages for what was gathered: each wakes one worker, and a woken worker claims all it has places for."""
 
@@ -40,6 +43,7 @@ class Waker:
         self._lock = threading.Lock()
         self._amount = 0
         self._due = 0.0
+        self._sent = 0.0
         self._loop = Loop("waker", self._step)
 
     def start(self) -> None:
@@ -60,7 +64,7 @@ class Waker:
             first = self._amount == 0
             self._amount += amount
             if first:
-                self._due = time.monotonic() + GATHER
+                self._due = max(time.monotonic() + GATHER, self._sent + AT_MOST_EVERY)
         if first:
             self._loop.wake()
 
@@ -71,7 +75,7 @@ class Waker:
             left = self._due - time.monotonic()
             if left > 0:
                 return left
-            amount, self._amount = self._amount, 0
+            amount, self._amount, self._sent = self._amount, 0, time.monotonic()
         for _ in range(min(amount, MESSAGES)):
             try:
                 app.send_task("bptl.work", queue=WORK, expires=EXPIRES, retry=False, ignore_result=True)
