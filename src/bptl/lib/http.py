@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import select
 import ssl
+import weakref
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -164,6 +165,8 @@ class _Pool:
         self._timeout = timeout
         self._kept = kept
         self._resting: deque[HTTPConnection] = deque()
+        # Who drops a client without closing it leaves no open sockets behind.
+        weakref.finalize(self, _close_all, self._resting)
 
     def take(self) -> HTTPConnection:
         """An open connection. Raises what opening one raises: nothing was sent then, not even to who asks for TLS."""
@@ -192,9 +195,13 @@ class _Pool:
     def close(self) -> None:
         """Close what rests; what is under way is closed when it comes back."""
         self._kept = 0
-        while self._resting:
-            with suppress(IndexError):
-                self._resting.pop().close()
+        _close_all(self._resting)
+
+
+def _close_all(resting: deque[HTTPConnection]) -> None:
+    while resting:
+        with suppress(IndexError):  # another thread took it
+            resting.pop().close()
 
 
 def _silent(connection: HTTPConnection) -> bool:
