@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from cryptography import x509
@@ -101,13 +101,58 @@ def test_a_certificate_that_we_do_not_trust_means_never_sent(tls: ssl.SSLContext
         asking(f"https://{address}", NeverSent)
 
 
-def test_a_tls_connection_that_breaks_is_unknown() -> None:
+def test_a_tls_handshake_that_fails_has_sent_nothing() -> None:
     def nonsense(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(b"this is no TLS at all")
 
     with serving(nonsense) as address:
-        asking(f"https://{address}", AnswerUnknown)
+        asking(f"https://{address}", NeverSent)
+
+
+def test_a_kept_connection_that_the_server_closed_is_not_used_again() -> None:
+    """Else its next request would be unknown, and a completion whose answer is unknown is asked for later."""
+    served: list[bytes] = []
+    closed = Event()
+    with socket.create_server((HOST, 0)) as server:
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    served.append(connection.recv(65536))
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                closed.set()
+
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        client = HttpClient(f"http://{HOST}:{server.getsockname()[1]}", timeout=5)
+        assert client.request("GET", "x").body == b"ok"
+        assert closed.wait(timeout=10)
+        assert client.request("GET", "x").body == b"ok"
+        thread.join(timeout=10)
+        client.close()
+    assert len(served) == 2
+
+
+def test_a_refusal_that_comes_before_the_whole_body_was_sent_is_heard() -> None:
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(1024)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+
+    with serving(refuse) as address:
+        client = HttpClient(f"http://{address}", timeout=5)
+        assert client.request("POST", "x", json_body={"inhoud": "x" * 3_000_000}).status == 413
+
+
+def test_a_path_that_cannot_be_one_is_never_sent() -> None:
+    with serving(lambda connection: None) as address:
+        asking_path = HttpClient(f"http://{address}", timeout=0.5)
+        with pytest.raises(NeverSent):
+            asking_path.request("GET", "task with a space")
 
 
 def test_a_client_that_was_closed_by_a_newer_row_still_serves_who_holds_it() -> None:

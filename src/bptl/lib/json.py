@@ -10,6 +10,9 @@ from typing import Any
 _NULL_CHARACTER = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
+_STORED = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
 def plain(value: Any) -> Any:
     """The value as it comes back from jsonb. Raises TypeError or ValueError for what no database takes."""
     came_back = json.loads(storable(value))
@@ -24,5 +27,5 @@ def storable_text(text: str) -> str:
 
 def storable(value: Any) -> str:
     """JSON text that jsonb takes: the null character, which it refuses, becomes U+FFFD. Raises ValueError for NaN."""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    text = _STORED.encode(value)
     return _NULL_CHARACTER.sub(r"\1\\ufffd", text) if "\\u0000" in text else text

@@ -169,6 +169,7 @@ class Task(models.Model):
         verbose_name=_("mapping"),
         on_delete=models.SET_NULL,
         null=True,
+        db_index=False,  # only asked when a mapping is deleted, and each of a task's four writes would pay for it
         related_name="tasks",
         db_constraint=False,  # a fetch may be under way while its mapping is deleted: its tasks are given back
     )
@@ -289,11 +290,22 @@ class Lease(models.Model):
     """Our right to one task for a while. Times of its moves are columns; times are PostgreSQL's."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="leases")
+    task = models.ForeignKey(
+        Task,
+        on_delete=models.CASCADE,
+        db_index=False,  # the constraint on its number begins with it
+        related_name="leases",
+    )
     number = models.PositiveIntegerField(_("number"), help_text=_("Counts the leases of a task, from 1."))
     worker_id = models.CharField(_("worker id"), max_length=64)
     fetch_number = models.BigIntegerField(_("fetch"))
-    holder = models.ForeignKey(Process, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    holder = models.ForeignKey(
+        Process,
+        on_delete=models.PROTECT,
+        db_index=False,  # only asked for live leases, which have an index of their own
+        related_name="+",
+        db_constraint=False,
+    )
     lock_ms = models.PositiveIntegerField(_("lock (ms)"))
     locked_until = models.DateTimeField(
         _("locked at least until"),

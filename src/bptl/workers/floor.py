@@ -10,7 +10,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
@@ -24,6 +23,7 @@ from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.leases import Held
 from bptl.tasks.lifecycle import LeaseEnd, Status
 from bptl.workers.clients import Clients
+from bptl.workers.crew import Crew
 from bptl.workers.keeper import Keeper, Kept
 from bptl.workers.loops import Loop
 from bptl.workers.mappings import Mappings
@@ -72,7 +72,7 @@ class Floor:
         self._unended = 0
         self._strays_at = 0.0
         self._at_rest: dict[int, BaseDatabaseWrapper] = {}
-        self._threads = ThreadPoolExecutor(places, thread_name_prefix="place")
+        self._crew = Crew("place", places, self._run)
         self._loop = Loop("floor", self._step)
         self.keeper = Keeper(member, clients, on_lost=self.cancel)
         self.reporter = Reporter(member, clients, on_settled=self.keeper.release, units_run=lambda: self._unended > 0)
@@ -80,6 +80,7 @@ class Floor:
 
     def start(self) -> None:
         """Open the places."""
+        self._crew.start()
         self.keeper.start()
         self.reporter.start()
         self._loop.start()
@@ -121,7 +122,7 @@ class Floor:
         self.reporter.stop(timeout=max(0.5, deadline - time.monotonic()))
         self.keeper.stop()
         self._give_back_results()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._crew.stop()
         for connection in self._at_rest.values():
             connection.inc_thread_sharing()
             connection.close()
@@ -171,7 +172,7 @@ class Floor:
                 self._runs[claimed.lease_id] = started
                 self._unended += 1
             self.keeper.hold(_kept(claimed, asked))
-            self._threads.submit(self._run, started)
+            self._crew.put(started)
 
     def _run(self, started: Run) -> None:
         claimed = started.assignment.claim

@@ -12,7 +12,7 @@ from django.db import DatabaseError, close_old_connections
 from bptl.connections.mappings import FilterGroup, topic_request, unit
 from bptl.connections.models import Engine, Mapping
 from bptl.engines import base
-from bptl.engines.base import EngineError, EngineUnavailable, ExternalTask, FetchRequest, NotAuthenticated, TopicRequest
+from bptl.engines.base import EngineError, EngineUnavailable, FetchRequest, NotAuthenticated, TopicRequest
 from bptl.lib.log import get_logger
 from bptl.tasks import leases
 from bptl.tasks.intake.due import due, forget
@@ -21,14 +21,18 @@ from bptl.tasks.intake.record import record
 from bptl.workers.clients import Clients
 from bptl.workers.loops import Loop, backoff
 from bptl.workers.member import Member
+from bptl.workers.recorder import Answered, Recorder
 
 log = get_logger(__name__)
 
 WRONG_LOGIN = 15.0
 
-NO_ROOM = 0.1
-"""Seconds until the next look for free places."""
+NO_ROOM = (0.01, 0.02, 0.04, 0.1)
+"""Seconds until the next look for free places, as long as there are none: fast units have some soon, slow ones not."""
 
+MORE_ROOM = 0.015
+"""Seconds until the next poll where the engine has more than we have room for: a fetch for few costs as much as one for
+many, and places fall free meanwhile."""
 
 DUE_LOOK = timedelta(seconds=1)
 """How often a line looks for tasks that fall due, and how far ahead."""
@@ -46,7 +50,10 @@ class Polled:
 
 
 class PollingLine:
-    """Announces, fetches and records in turn. ``ordinal`` numbers the group, ``shares`` divide the places."""
+    """Announces and fetches in turn, and records meanwhile.
+
+    ``ordinal`` numbers the group, ``shares`` divide the places.
+    """
 
     def __init__(
         self,
@@ -65,7 +72,9 @@ class PollingLine:
         self._clients = clients
         self._longest_wait = longest_wait
         self._failures = 0
+        self._without_room = 0
         self._mappings = {mapping.topic: mapping for mapping in group.mappings}
+        self._recorder = Recorder(self._engine.name, self._record)
         self._loop = Loop(f"poll {self._engine.name}", self._step)
         self._due_loop = Loop(f"due at {self._engine.name}", self._fetch_due)
 
@@ -75,6 +84,7 @@ class PollingLine:
 
     def start(self) -> None:
         """Begin to poll."""
+        self._recorder.start()
         self._loop.start()
         self._due_loop.start()
 
@@ -84,10 +94,17 @@ class PollingLine:
         # Both are told before either is waited for.
         self._due_loop.stop(timeout=0.0)
         stopped = self._loop.stop(timeout=timeout)
-        return self._due_loop.stop(timeout=max(0.0, deadline - time.monotonic())) and stopped
+        stopped = self._due_loop.stop(timeout=max(0.0, deadline - time.monotonic())) and stopped
+        # What the last poll brought is handed over by now.
+        return stopped and self._recorder.stop(timeout=max(0.0, deadline - time.monotonic()))
 
     def _step(self) -> float:
-        return self._poll(self._requests(), self._longest_wait).pause
+        try:
+            return self._poll(self._requests(), self._longest_wait, then=self._recorder.put).pause
+        finally:
+            # Who told it to stop may have gone: a poll that outlasts the grace period ends alone.
+            while self._loop.stopping and not self._recorder.stop(timeout=1.0):
+                pass
 
     def _fetch_due(self) -> float:
         """One more poll, without waiting, when a task falls due for which no engine wakes a parked poll.
@@ -99,7 +116,7 @@ class PollingLine:
         found = due(self._engine.pk, topics, within=DUE_LOOK)
         if found.as_of is None:
             return max(DUE_PAUSE, min(DUE_LOOK.total_seconds(), found.next_in or DUE_LOOK.total_seconds()))
-        polled = self._poll(requests, timedelta(), most=found.tasks)
+        polled = self._poll(requests, timedelta(), then=self._record, most=found.tasks)
         if polled.all_came:
             forget(self._engine.pk, topics, until=found.as_of)
         return max(DUE_PAUSE, polled.pause)
@@ -107,7 +124,14 @@ class PollingLine:
     def _requests(self) -> list[TopicRequest]:
         return [topic for mapping in self.group.mappings if (topic := self._topic(mapping)) is not None]
 
-    def _poll(self, topics: Sequence[TopicRequest], longest_wait: timedelta, *, most: int = FETCH_LIMIT) -> Polled:
+    def _poll(
+        self,
+        topics: Sequence[TopicRequest],
+        longest_wait: timedelta,
+        *,
+        then: Callable[[Answered], None],
+        most: int = FETCH_LIMIT,
+    ) -> Polled:
         if not topics:
             return Polled(pause=1.0)
         engine = self._clients(self._engine.pk)
@@ -123,9 +147,13 @@ class PollingLine:
             shortest_lock=shortest,
             shares=self.shares,
             most=most,
+            unrecorded=self._recorder.unrecorded,
         )
         if announced is None:
-            return Polled(pause=NO_ROOM)
+            pause = NO_ROOM[min(self._without_room, len(NO_ROOM) - 1)]
+            self._without_room += 1
+            return Polled(pause)
+        self._without_room = 0
         request = FetchRequest(
             worker_id=announced.worker_id,
             max_tasks=announced.max_tasks,
@@ -134,13 +162,20 @@ class PollingLine:
             use_priority=self.group.use_engine_priority,
             oldest_first=self.group.oldest_first,
         )
-        return self._fetch(announced, request, engine, shortest)
+        return self._fetch(announced, request, engine, shortest, then)
 
     def _topic(self, mapping: Mapping) -> TopicRequest | None:
         work_unit = unit(mapping)
         return topic_request(mapping, work_unit) if work_unit is not None else None
 
-    def _fetch(self, announced: Announced, request: FetchRequest, engine: base.Engine, shortest: timedelta) -> Polled:
+    def _fetch(
+        self,
+        announced: Announced,
+        request: FetchRequest,
+        engine: base.Engine,
+        shortest: timedelta,
+        then: Callable[[Answered], None],
+    ) -> Polled:
         asked = time.monotonic()
         try:
             tasks = engine.fetch(request)
@@ -162,13 +197,13 @@ class PollingLine:
         if self._failures:
             log.info("engine.poll_recovered", engine=self._engine.name, failures=self._failures)
             self._failures = 0
-        self._record(announced, tasks, engine, until=asked + shortest.total_seconds() / 2)
-        return Polled(pause=0.0, all_came=len(tasks) < announced.max_tasks)
+        then(Answered(announced, tasks, engine, until=asked + shortest.total_seconds() / 2))
+        all_came = len(tasks) < announced.max_tasks
+        return Polled(pause=0.0 if all_came or announced.max_tasks == FETCH_LIMIT else MORE_ROOM, all_came=all_came)
 
-    def _record(
-        self, announced: Announced, tasks: Sequence[ExternalTask], engine: base.Engine, *, until: float
-    ) -> None:
+    def _record(self, answered: Answered) -> None:
         """The tasks are locked for us: recorded as soon as the database takes them, else watched until free."""
+        announced, tasks, engine, until = answered.fetch, answered.tasks, answered.engine, answered.until
         while True:
             try:
                 recorded = record(announced, tasks, mappings=self._mappings, engine=engine)

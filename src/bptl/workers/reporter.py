@@ -7,7 +7,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from bptl.tasks.execution.claim import Claim
 from bptl.tasks.execution.outcomes import Doubt, Ended, Ending, doubt, store
 from bptl.tasks.retries import NO_RETRY
 from bptl.workers.clients import Clients
+from bptl.workers.crew import Crew
 from bptl.workers.loops import Loop
 from bptl.workers.member import Member
 
@@ -47,6 +47,12 @@ class Finished:
     ending: Ending | Doubt
 
 
+@dataclass(frozen=True, slots=True)
+class _Due:
+    report: Report
+    engine: Engine
+
+
 class Reporter:
     """Takes finished runs; ``on_settled(lease_id)`` tells that a lease needs no lock any more.
 
@@ -70,7 +76,7 @@ class Reporter:
         self._verdicts: queue.SimpleQueue[Verdict] = queue.SimpleQueue()
         self._storing: list[Finished] = []
         self._settling: list[Verdict] = []
-        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="report")
+        self._senders = Crew("report", SENDERS, self._send)
         self._sending = 0
         self._counting = threading.Lock()
         self._store_loop = Loop("store", self._store)
@@ -79,6 +85,7 @@ class Reporter:
 
     def start(self) -> None:
         """Begin."""
+        self._senders.start()
         for loop in (self._store_loop, self._settle_loop, self._due_loop):
             loop.start()
 
@@ -117,7 +124,7 @@ class Reporter:
             time.sleep(0.02)
         self._store_loop.stop(timeout=1)
         self._settle_loop.stop(timeout=1)
-        self._senders.shutdown(wait=False, cancel_futures=True)
+        self._senders.stop()
 
     # storing
 
@@ -173,11 +180,12 @@ class Reporter:
             self._count(-1)
             raise
         else:
-            self._senders.submit(self._send, report, engine)
+            self._senders.put(_Due(report, engine))
 
-    def _send(self, report: Report, engine: Engine) -> None:
+    def _send(self, due: _Due) -> None:
+        report = due.report
         try:
-            verdict = send(report, engine)
+            verdict = send(report, due.engine)
         except Exception as error:
             # Nobody waits for this thread's answer: the report stays due and is taken up again.
             log.exception("report.failed", task_id=report.task_id)

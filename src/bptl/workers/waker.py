@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 
-from django.db import Error
+from django.db import Error, connection
 from kombu.exceptions import OperationalError
 
 from bptl.lib.log import get_logger
@@ -23,10 +23,17 @@ log = get_logger(__name__)
 GATHER = 0.2
 """Seconds for which messages are gathered."""
 
+AT_MOST_EVERY = 1.0
+"""Seconds between two rounds of messages: as often as a worker looks for work that nobody told it of."""
+
 MESSAGES = 4
 """Most messages for what was gathered: each wakes one worker, and a woken worker claims all it has places for."""
 
 EXPIRES = 30.0
+
+_NOTIFY = "SELECT pg_notify(%s, '')"
+_NOTIFY_AT_ONCE = "SELECT pg_notify(%s, ''), set_config('synchronous_commit', 'off', true)"
+"""In a transaction of its own: nothing is written that a crash could lose, so nobody waits for the disk."""
 
 
 class Waker:
@@ -36,6 +43,7 @@ class Waker:
         self._lock = threading.Lock()
         self._amount = 0
         self._due = 0.0
+        self._sent = 0.0
         self._loop = Loop("waker", self._step)
 
     def start(self) -> None:
@@ -49,14 +57,14 @@ class Waker:
     def send(self, amount: int) -> None:
         """Say that so many tasks may be claimed; within a transaction it is heard when that is committed."""
         try:
-            sql.query("SELECT pg_notify(%s, '')", [CHANNEL])
+            sql.query(_NOTIFY if connection.in_atomic_block else _NOTIFY_AT_ONCE, [CHANNEL])
         except Error as error:
             log.warning("wake.not_told", error=str(error), tasks=amount)
         with self._lock:
             first = self._amount == 0
             self._amount += amount
             if first:
-                self._due = time.monotonic() + GATHER
+                self._due = max(time.monotonic() + GATHER, self._sent + AT_MOST_EVERY)
         if first:
             self._loop.wake()
 
@@ -67,7 +75,7 @@ class Waker:
             left = self._due - time.monotonic()
             if left > 0:
                 return left
-            amount, self._amount = self._amount, 0
+            amount, self._amount, self._sent = self._amount, 0, time.monotonic()
         for _ in range(min(amount, MESSAGES)):
             try:
                 app.send_task("bptl.work", queue=WORK, expires=EXPIRES, retry=False, ignore_result=True)

@@ -275,7 +275,8 @@ def test_null_characters_in_variables_are_stored_as_the_replacement_character(sc
     assert Task.objects.get().variables["aanvrager"]["value"] == "a\N{REPLACEMENT CHARACTER}b\\u0000"
 
 
-def test_one_task_that_cannot_be_stored_stops_no_other(scene: Scene, there: FakeEngine) -> None:
+def test_one_task_that_cannot_be_stored_stops_no_other(committed_scene: Scene, there: FakeEngine) -> None:
+    scene = committed_scene
     bad = there.add(variables={"aanvrager": {**TEXT, "value": "\ud800"}})
     long = there.add(business_key="x" * 256)
     good = [there.add().id for _ in range(2)]

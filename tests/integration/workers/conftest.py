@@ -27,7 +27,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporter, "DUE_EVERY", 0.05)
     monkeypatch.setattr(reporter, "IDLE_WAIT", 0.05)
     monkeypatch.setattr(poller, "LOOK_EVERY", 0.05)
-    monkeypatch.setattr(line, "NO_ROOM", 0.02)
+    monkeypatch.setattr(line, "NO_ROOM", (0.02,))
     monkeypatch.setattr(line, "DUE_PAUSE", 0.02)
     monkeypatch.setattr(line, "DUE_LOOK", timedelta(seconds=0.05))
 

@@ -74,6 +74,7 @@ def test_a_little_work_sends_a_message_too_for_workers_that_hear_nothing(
     transactional_db: None, messages: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waker, "GATHER", 0.01)
+    monkeypatch.setattr(waker, "AT_MOST_EVERY", 0.05)
     sender = Waker()
     sender.start()
     sender.send(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from bptl.engines.base import EngineError, EngineUnavailable, NotAuthenticated
@@ -29,7 +30,12 @@ class Basic:
 
     def header(self, *, refused: str = "") -> str:
         """``Basic …``."""
-        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
+        return _basic(self.username, self.password)
+
+
+@lru_cache(maxsize=64)
+def _basic(username: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

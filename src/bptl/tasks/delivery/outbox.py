@@ -74,7 +74,7 @@ WITH incoming AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS x(task_id bigint, lease_id uuid, outcome_id uuid, assumed boolean)
 ), seen AS (
     SELECT t.id, t.lease_id AS live, i.lease_id, i.assumed FROM tasks_task t JOIN incoming i ON i.task_id = t.id
-    WHERE t.status = '{_PERFORMED}' AND t.outcome_id = i.outcome_id
+    WHERE t.id = ANY(%s) AND t.status = '{_PERFORMED}' AND t.outcome_id = i.outcome_id
     ORDER BY t.id FOR UPDATE OF t
 ), moved AS (
     UPDATE tasks_task t SET status = '{MOVES[Move.DELIVER].target}', lease_id = NULL, reporter_id = NULL,
@@ -85,7 +85,7 @@ WITH incoming AS (
     RETURNING t.id
 )
 UPDATE tasks_lease l SET ended_at = now(), ended_as = '{LeaseEnd.DELIVERED}'
-FROM seen WHERE l.task_id = seen.id AND l.id IN (seen.live, seen.lease_id) AND l.ended_at IS NULL
+WHERE l.id = ANY(ARRAY(SELECT live FROM seen UNION ALL SELECT lease_id FROM seen)) AND l.ended_as = ''
 """
 # Not fenced by the lease: a 204 is proof wherever the stored outcome is the one that was sent. retry_at: the engine
 # began to wait before it answered, so by then its wait is over.
@@ -152,7 +152,7 @@ def delivered(verdicts: Iterable[Verdict]) -> None:
         for verdict in verdicts
     ]
     if rows:
-        sql.query(_DELIVERED, [storable(rows)])
+        sql.query(_DELIVERED, [storable(rows), [row["task_id"] for row in rows]])
 
 
 def settle(process_id: uuid.UUID, verdict: Verdict) -> bool:

@@ -58,7 +58,7 @@ WITH picked AS (
     RETURNING t.*
 ), held AS (
     UPDATE tasks_lease l SET holder_id = %s, claimed_at = now()
-    FROM picked WHERE l.id = picked.lease_id AND l.ended_at IS NULL
+    WHERE l.id = ANY(ARRAY(SELECT lease_id FROM picked)) AND l.ended_as = ''
     RETURNING l.*
 )
 SELECT s.id AS task_id, s.lease_id, h.worker_id, s.engine_id, s.external_id, s.topic, s.mapping_id,

@@ -80,13 +80,13 @@ WITH incoming AS (
         result = i.result, reporter_id = %s, report_tries = 1, report_refusals = 0, report_error = '',
         next_report_at = now() + interval '1 minute', changed_at = now()
     FROM incoming i
-    WHERE t.id = i.task_id AND t.lease_id = i.lease_id AND (t.status = '{_RULE.statuses[0]}'
+    WHERE t.id = ANY(%s) AND t.id = i.task_id AND t.lease_id = i.lease_id AND (t.status = '{_RULE.statuses[0]}'
         OR (t.status = '{_RULE.target}' AND t.outcome_id = i.lease_id AND t.reporter_id = %s AND t.report_tries = 1
             AND t.outcome = i.outcome AND t.result = i.result))
     RETURNING t.lease_id
 ), marked AS (
     UPDATE tasks_lease l SET performed_at = now(), outcome = i.outcome, error = i.error
-    FROM incoming i JOIN stored s USING (lease_id) WHERE l.id = s.lease_id
+    FROM incoming i WHERE l.id = ANY(ARRAY(SELECT lease_id FROM stored)) AND l.id = i.lease_id
     RETURNING l.id
 )
 SELECT id FROM marked
@@ -113,7 +113,10 @@ def store(process_id: uuid.UUID, endings: Sequence[Ended]) -> set[uuid.UUID]:
         }
         for ended in endings
     ]
-    taken = {row.id for row in sql.query(_STORE, [storable(rows), process_id, process_id])}
+    taken = {
+        row.id
+        for row in sql.query(_STORE, [storable(rows), process_id, [ended.task_id for ended in endings], process_id])
+    }
     for ended in endings:
         if ended.lease_id not in taken:
             log.warning("outcome.refused", task_id=ended.task_id, lease=str(ended.lease_id))

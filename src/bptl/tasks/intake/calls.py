@@ -160,12 +160,15 @@ def _may_lease(task: Task, *, again: bool) -> bool:
     return decide_new_lease(Status(task.status), Outcome(task.outcome), engine_knows_failure=False) is Status.QUEUED
 
 
-_LEASE = lease_statement(
-    found="t.engine_id IS NULL AND t.caller_id = %s",
-    columns="caller_id, request_digest",
-    values="%s, %s",
-    conflict="(caller_id, external_id) WHERE engine_id IS NULL",
-    begun="now() + %s",
+_LEASE = (
+    lease_statement(
+        found="t.engine_id IS NULL AND t.caller_id = %s",
+        columns="caller_id, request_digest",
+        values="%s, %s",
+        conflict="(caller_id, external_id) WHERE engine_id IS NULL",
+        begun="now() + %s",
+    )
+    + "SELECT id FROM given"
 )
 
 

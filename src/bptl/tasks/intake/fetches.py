@@ -40,7 +40,7 @@ _ANNOUNCE = """
 WITH fleet AS (
     SELECT coalesce(sum(places), 0) AS places FROM tasks_process
     WHERE kind = 'work' AND stopped_at IS NULL AND NOT draining AND heartbeat_at > now() - interval '15 seconds'
-), held AS (
+), held AS MATERIALIZED (
     SELECT (SELECT count(*) FROM tasks_task WHERE status = 'queued')
          + (SELECT count(*) FROM tasks_task WHERE status = 'running') AS tasks
 ), pace AS (
@@ -50,7 +50,7 @@ WITH fleet AS (
     WHERE closed_at IS NULL AND (engine_id, ordinal) <> (%s, %s)
       AND started_at + wait_ms * interval '1 ms' + interval '10 seconds' > now()
 ), room AS (
-    SELECT least(places + pace.tasks, 4 * places) - held.tasks AS tasks FROM fleet, held, pace
+    SELECT least(places + pace.tasks, 4 * places) - held.tasks - %s AS tasks FROM fleet, held, pace
 ), share AS (
     SELECT least(greatest(room.tasks / %s, 1), room.tasks - promised.tasks, %s) AS tasks, room.tasks < %s AS tight
     FROM room, promised
@@ -77,18 +77,19 @@ def announce(
     shortest_lock: timedelta,
     shares: int,
     most: int = FETCH_LIMIT,
+    unrecorded: int = 0,
 ) -> Announced | None:
     """Commit a worker id of its own with the number of tasks that can start soon; None when there is no room.
 
     A process that was declared dead or drains gets None too. ``ordinal`` is the number of the filter group at its
     engine; ``shares`` is how many groups are polled now: they divide the room, each gets one at least,
-    while there is one, and ``most`` at most.
+    while there is one, and ``most`` at most. ``unrecorded`` tasks were fetched and are not in the table yet.
     """
     worker_id = f"{WORKER_ID_PREFIX}{uuid.uuid4()}"
     rows = sql.query(
         _ANNOUNCE,
         [
-            *(engine_id, ordinal),
+            *(engine_id, ordinal, unrecorded),
             *(max(1, shares), min(most, FETCH_LIMIT), max(1, shares)),
             *(worker_id, engine_id, ordinal, list(topics)),
             *(wait // MILLISECOND, wait // MILLISECOND, shortest_lock // MILLISECOND),

@@ -30,22 +30,28 @@ _COLUMNS = """topic, mapping_id, priority, engine_retries, variables, extension_
 _COPIED = ", ".join(f"{name.strip()} = s.{name.strip()}" for name in _COLUMNS.split(","))
 
 
-def lease_statement(*, found: str, columns: str, values: str, conflict: str, begun: str) -> str:
+def lease_statement(
+    *, found: str, columns: str, values: str, conflict: str, begun: str, before: str = "", only_if: str = "true"
+) -> str:
     """The statement, with the parts that tell tasks of engines from those of callers.
 
     ``found`` is the condition on t (tasks_task) by which known tasks are found beside their external id; ``columns``
     and ``values`` are what a new row has beside the columns of every task; ``conflict`` is the unique index;
-    ``begun`` the time from which locks are reckoned. Parameters: the arrivals as JSON, those of ``found``, those of
-    ``values``, worker id, number of the fetch, holder, those of ``begun``.
+    ``begun`` the time from which locks are reckoned; ``before`` common table expressions that come first, ``only_if`` a
+    condition on them without which nothing arrives. Parameters: those of ``before``, the arrivals as JSON, those of
+    ``found``, those of ``values``, worker id, number of the fetch, holder, those of ``begun``.
+
+    It ends with the common table expression ``given``, whose ``id`` are the new leases; the reading follows.
     """
     return f"""
-WITH incoming AS (
+WITH {before}incoming AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb) AS x(
         external_id text, lease_id uuid, replaces uuid, topic text, mapping_id bigint, lock_ms int, priority bigint,
         engine_retries int, heard text, variables jsonb, extension_properties jsonb, process_instance_id text,
         process_definition_id text, process_definition_key text, execution_id text, activity_id text,
         activity_instance_id text, business_key text, tenant_id text, created_at timestamptz,
         engine_locked_until timestamptz)
+    WHERE {only_if}
 ), seen AS (
     SELECT t.id, t.lease_id AS old_lease, {_decision()} AS decided, i.*,
         CASE WHEN t.status = '{Status.RUNNING}' AND EXISTS (
@@ -53,7 +59,7 @@ WITH incoming AS (
             AND (p.stopped_at IS NOT NULL OR p.heartbeat_at < now() - interval '15 seconds')
         ) THEN 1 ELSE 0 END AS crashed
     FROM tasks_task t JOIN incoming i ON i.external_id = t.external_id
-    WHERE {found}
+    WHERE {found} AND t.external_id = ANY(ARRAY(SELECT external_id FROM incoming))
     ORDER BY t.id FOR UPDATE OF t
 ), renewed AS (
     UPDATE tasks_task t SET
@@ -74,7 +80,7 @@ WITH incoming AS (
     RETURNING t.id, t.external_id, t.lease_id, t.attempts, s.old_lease, s.lock_ms, s.engine_locked_until
 ), replaced AS (
     UPDATE tasks_lease l SET ended_at = now(), ended_as = '{LeaseEnd.SUPERSEDED}'
-    FROM renewed r WHERE l.id = r.old_lease AND l.ended_at IS NULL
+    WHERE l.id = ANY(ARRAY(SELECT old_lease FROM renewed)) AND l.ended_as = ''
     RETURNING l.id
 ), added AS (
     INSERT INTO tasks_task ({columns}, external_id, {_COLUMNS}, status, outcome, lease_id, last_lease_id,
@@ -89,12 +95,13 @@ WITH incoming AS (
     UNION ALL
     SELECT a.id, a.external_id, a.lease_id, a.attempts, i.lock_ms, i.engine_locked_until
     FROM added a JOIN incoming i USING (external_id)
+), given AS (
+    INSERT INTO tasks_lease (id, task_id, number, worker_id, fetch_number, holder_id, lock_ms, locked_until,
+        engine_locked_until, extensions, recorded_at, outcome, ended_as)
+    SELECT l.lease_id, l.id, l.attempts, %s, %s, %s, l.lock_ms, {begun} + l.lock_ms * interval '1 ms',
+        l.engine_locked_until, 0, now(), '', ''
+    FROM leased l
+    WHERE (SELECT count(*) FROM replaced) >= 0  -- the old leases end before the new ones begin
+    RETURNING id
 )
-INSERT INTO tasks_lease (id, task_id, number, worker_id, fetch_number, holder_id, lock_ms, locked_until,
-    engine_locked_until, extensions, recorded_at, outcome, ended_as)
-SELECT l.lease_id, l.id, l.attempts, %s, %s, %s, l.lock_ms, {begun} + l.lock_ms * interval '1 ms',
-    l.engine_locked_until, 0, now(), '', ''
-FROM leased l
-WHERE (SELECT count(*) FROM replaced) >= 0  -- the old leases end before the new ones begin
-RETURNING id AS lease_id, (SELECT external_id FROM leased WHERE leased.lease_id = tasks_lease.id) AS external_id
 """

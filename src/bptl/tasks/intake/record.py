@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import DataError, transaction
-from django.db.models.functions import Now
 
 from bptl.connections.models import Mapping
 from bptl.engines.base import Engine, EngineError, ExternalTask
@@ -46,14 +45,10 @@ def record(
     """
     arrivals = [_Arrival(task, mappings[task.topic]) for task in tasks]
     contested = _confirm(fetch, arrivals, engine)
-    with transaction.atomic():
-        closed = Fetch.objects.filter(id=fetch.number, closed_at=None).update(
-            closed_at=Now(), closed_as=Fetch.End.ANSWERED
-        )
-        if not closed:
-            log.warning("fetch.answered_too_late", fetch=fetch.number, worker_id=fetch.worker_id, tasks=len(tasks))
-            return Recorded(closed=True)
-        recorded = _store(fetch, [arrival for arrival in arrivals if arrival.task.id not in contested])
+    recorded = _store(fetch, [arrival for arrival in arrivals if arrival.task.id not in contested])
+    if recorded.closed:
+        log.warning("fetch.answered_too_late", fetch=fetch.number, worker_id=fetch.worker_id, tasks=len(tasks))
+        return recorded
     leased = recorded.leased
     recorded.refused = [
         a.task.id for a in arrivals if a.task.id not in leased and a.task.id not in recorded.unstorable | contested
@@ -126,28 +121,34 @@ def _confirm(fetch: Announced, arrivals: Sequence[_Arrival], engine: Engine) -> 
 
 
 def _store(fetch: Announced, arrivals: Sequence[_Arrival]) -> Recorded:
-    """One statement for all; should the database refuse a value, one by one, so that one bad task stops no other."""
-    if not arrivals:
-        return Recorded()
+    """Close the fetch and record, in one statement; should the database refuse a value, one by one, so that one bad
+    task stops no other."""
     try:
-        with transaction.atomic():
-            return Recorded(leased=_run(fetch, arrivals))
-    except DataError as error:
-        if len(arrivals) == 1:
-            log.exception("task.unstorable", external_id=arrivals[0].task.id)
-            return Recorded(unstorable={arrivals[0].task.id: str(error)})
-    together = Recorded()
+        return _run(fetch, arrivals)
+    except DataError:
+        return _store_each(fetch, arrivals)
+
+
+@transaction.atomic
+def _store_each(fetch: Announced, arrivals: Sequence[_Arrival]) -> Recorded:
+    together = _run(fetch, [])
+    if together.closed:
+        return together
     for arrival in arrivals:
-        one = _store(fetch, [arrival])
-        together.leased |= one.leased
-        together.unstorable |= one.unstorable
+        try:
+            with transaction.atomic():
+                together.leased |= _run(fetch, [arrival], closes=False).leased
+        except DataError as error:
+            log.exception("task.unstorable", external_id=arrival.task.id)
+            together.unstorable[arrival.task.id] = str(error)
     return together
 
 
-def _run(fetch: Announced, arrivals: Sequence[_Arrival]) -> dict[str, uuid.UUID]:
+def _run(fetch: Announced, arrivals: Sequence[_Arrival], *, closes: bool = True) -> Recorded:
     rows = sql.query(
-        _RECORD,
+        _RECORD if closes else _RECORD_MORE,
         [
+            *([fetch.number] if closes else []),
             storable([arrival.row() for arrival in arrivals]),
             fetch.engine_id,
             fetch.engine_id,
@@ -157,13 +158,26 @@ def _run(fetch: Announced, arrivals: Sequence[_Arrival]) -> dict[str, uuid.UUID]
             fetch.started_at,
         ],
     )
-    return {row.external_id: row.lease_id for row in rows}
+    given = {row.id for row in rows}
+    leased = {arrival.task.id: arrival.lease_id for arrival in arrivals if arrival.lease_id in given}
+    return Recorded(leased=leased, closed=closes and None not in given)
 
 
-_RECORD = lease_statement(
-    found="t.engine_id = %s",
-    columns="engine_id",
-    values="%s",
-    conflict="(engine_id, external_id)",
-    begun="%s::timestamptz",
-)
+_OF_ENGINES = {
+    "found": "t.engine_id = %s",
+    "columns": "engine_id",
+    "values": "%s",
+    "conflict": "(engine_id, external_id)",
+    "begun": "%s::timestamptz",
+}
+_CLOSED = f"""closed AS (
+    UPDATE tasks_fetch SET closed_at = now(), closed_as = '{Fetch.End.ANSWERED}' WHERE id = %s AND closed_at IS NULL
+    RETURNING id
+), """
+
+_RECORD = f"""{lease_statement(**_OF_ENGINES, before=_CLOSED, only_if="EXISTS (SELECT 1 FROM closed)")}
+SELECT id FROM given UNION ALL SELECT NULL FROM closed
+"""
+# The row without an id says that the fetch was still open: nobody else has closed it, and it is ours to record.
+
+_RECORD_MORE = lease_statement(**_OF_ENGINES) + "SELECT id FROM given"
