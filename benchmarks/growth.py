@@ -31,6 +31,9 @@ FOR_EVER = {f"BPTL_RETENTION_{name}_DAYS": "0" for name in ("DATA", "COMPLETED",
 SHORT = {"BPTL_RETENTION_DATA_DAYS": "30", "BPTL_RETENTION_COMPLETED_DAYS": "60"}
 """With these nearly all filled tasks are overdue: retention has work for as long as anybody measures."""
 
+RETENTION_SECONDS = 20.0
+"""Of one run (bptl.workers.jobs)."""
+
 WATCHED_TASKS, WATCHED_RATE = 400, 20
 MOST_MS = 150.0
 """p95 of a list, a search, a count."""
@@ -48,7 +51,8 @@ class Grown:
     pages: list[Took] = field(default_factory=list)
     commands: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Seconds on empty and on full tables."""
-    removed: int = 0
+    pace: float = 0
+    """Tasks that retention emptied a second, by itself."""
 
     def ratio(self, figure: str, *, run: str = FILLED, beside: str = EMPTY) -> float:
         """A median beside another one; 1 is the same."""
@@ -88,7 +92,7 @@ def run(options: argparse.Namespace, logs: Path, say: Callable[[str], None]) -> 
             for name, side in sides if number % 2 else reversed(sides):
                 _add(grown, name, side, count, say, warming=number == 0)
         say("looking at the plans")
-        with watched(full.bptl.postgres) as grown.plans:
+        with watched(full.bptl.postgres, into=grown.plans):
             full.run(Run("watched", count=WATCHED_TASKS, rate=WATCHED_RATE))
         _look(grown, full.bptl, empty.bptl, filled, say)
         _retain(grown, full, count, options.rounds, say)
@@ -135,11 +139,15 @@ def _retain(grown: Grown, full: Measured, count: int, rounds: int, say: Callable
         full.bptl.stop_part(name)
         full.bptl.start_part(name, extra=SHORT)
     before = _finished(full.bptl)
+    say("looking at the plans of retention")
+    with watched(full.bptl.postgres, into=grown.plans):
+        full.bptl.send("bptl.retain")
+        time.sleep(RETENTION_SECONDS + 5)
+    grown.pace = (before - _finished(full.bptl)) / RETENTION_SECONDS
     for _ in range(rounds):
         full.bptl.send("bptl.retain")
-        time.sleep(2)
+        time.sleep(1)  # It has begun.
         _add(grown, RETAINING, full, count, say)
-    grown.removed = before - _finished(full.bptl) + count * rounds
 
 
 _FINISHED = "SELECT count(*) FILTER (WHERE emptied_at IS NULL) FROM tasks_task"
@@ -185,7 +193,7 @@ def _show(grown: Grown) -> None:
     print("\n" + table(("slowest pages", "p95 ms", "longest"), [_page(took) for took in slowest]) + "\n")
     for command, (on_empty, on_full) in grown.commands.items():
         print(f"bptl {command}: {on_empty:.2f} s on empty, {on_full:.2f} s on full tables")
-    print(f"retention took away the data of {grown.removed:,} tasks beside {RETAINING!r}")
+    print(f"retention took away the data of {grown.pace:,.0f} tasks a second of its run")
 
 
 def _page(took: Took) -> tuple[str, str, str]:
@@ -201,7 +209,7 @@ def _everything(grown: Grown) -> dict[str, Any]:
         "statements": sorted(grown.plans.statements),
         "pages": [asdict(took) for took in grown.pages],
         "commands": grown.commands,
-        "removed": grown.removed,
+        "pace": grown.pace,
         "faults": grown.faults(),
         "line": _last_line(grown),
     }

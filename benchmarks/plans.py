@@ -54,17 +54,16 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def watched(postgres: Postgres) -> Iterator[Plans]:
-    """The plans of all statements of the block, told when it ends."""
-    seen = Plans()
+def watched(postgres: Postgres, *, into: Plans) -> Iterator[None]:
+    """Add the plans of all statements of the block when it ends."""
     begin = postgres.log.stat().st_size
     _set(postgres, on=True)
     try:
-        yield seen
+        yield
     finally:
         _set(postgres, on=False)
-    for found in _read(postgres.log, begin):
-        seen.add(" ".join(found["Query Text"].split()), found["Plan"])
+    for text, plan in logged(postgres.log, begin=begin):
+        into.add(text, plan)
 
 
 def _set(postgres: Postgres, *, on: bool) -> None:
@@ -72,6 +71,12 @@ def _set(postgres: Postgres, *, on: bool) -> None:
         for name, value in _ON.items():
             connection.execute(f"ALTER SYSTEM SET {name} = '{value}'" if on else f"ALTER SYSTEM RESET {name}")
         connection.execute("SELECT pg_reload_conf()")
+
+
+def logged(log: Path, *, begin: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The statements with their plans that a log of PostgreSQL holds from a byte on."""
+    for found in _read(log, begin):
+        yield " ".join(found["Query Text"].split()), found["Plan"]
 
 
 def _read(log: Path, begin: int) -> Iterator[dict[str, Any]]:
@@ -86,3 +91,5 @@ def _read(log: Path, begin: int) -> Iterator[dict[str, Any]]:
         if plan:
             yield json.loads("\n".join(plan))
         plan = [] if line.endswith("plan:") else None
+    if plan:
+        yield json.loads("\n".join(plan))

@@ -327,11 +327,22 @@ class Lease(models.Model):
     """Our right to one task for a while. Times of its moves are columns; times are PostgreSQL's."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="leases")
+    task = models.ForeignKey(
+        Task,
+        on_delete=models.CASCADE,
+        db_index=False,  # lease_numbers_count begins with it
+        related_name="leases",
+    )
     number = models.PositiveIntegerField(_("number"), help_text=_("Counts the leases of a task, from 1."))
     worker_id = models.CharField(_("worker id"), max_length=64)
     fetch_number = models.BigIntegerField(_("fetch"))
-    holder = models.ForeignKey(Process, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    holder = models.ForeignKey(
+        Process,
+        on_delete=models.PROTECT,
+        db_index=False,  # only live leases are asked for by it
+        related_name="+",
+        db_constraint=False,
+    )
     lock_ms = models.PositiveIntegerField(_("lock (ms)"))
     locked_until = models.DateTimeField(
         _("locked at least until"),
@@ -380,7 +391,12 @@ class Effect(models.Model):
         HAPPENED = "happened", _("happened")
         DID_NOT_HAPPEN = "did_not_happen", _("did not happen")
 
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="effects")
+    task = models.ForeignKey(
+        Task,
+        on_delete=models.CASCADE,
+        db_index=False,  # effect_one_per_lease begins with it
+        related_name="effects",
+    )
     key = models.CharField(_("effect"), max_length=300)
     lease_id = models.UUIDField(_("lease"))
     arguments = models.JSONField(_("arguments"), default=dict)
@@ -422,7 +438,12 @@ EFFECT_DOUBLED = "effect.doubled"
 class Event(models.Model):
     """Something off the happy path, or something that a person did."""
 
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="events")
+    task = models.ForeignKey(
+        Task,
+        on_delete=models.CASCADE,
+        db_index=False,  # event_by_task begins with it
+        related_name="events",
+    )
     lease_id = models.UUIDField(_("lease"), null=True)
     at = models.DateTimeField(_("at"), db_default=Now())
     name = models.CharField(_("event"), max_length=60)
