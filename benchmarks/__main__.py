@@ -16,11 +16,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import environment, flame, report
+from benchmarks import environment, flame, growth, report
 from benchmarks.figures import Figures, Summary, faults, last_line
 from benchmarks.load_engine import LoadEngine
 from benchmarks.measure import Measured
-from benchmarks.runs import DEFAULT_QUICK, IDLE, START, profiles
+from benchmarks.runs import DEFAULT_QUICK, FULL, IDLE, START, profiles
 from benchmarks.workers import UNIT_OF_TOPIC, Bptl, NotReady
 from stage.assets import AssetsFailed
 from stage.processes import PartFailed, Stage
@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logs = options.logs or Path(tempfile.mkdtemp(prefix="bptl-bench-"))
     _say(f"logs in {logs}")
     try:
+        if options.profile == [FULL]:
+            return growth.run(options, logs, _say)
         environment.prepare()
         with Stage() as stage:
             engine = LoadEngine(log=logs / "engine.log")
@@ -95,9 +97,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--profile",
         nargs="+",
-        choices=NAMES,
+        choices=(*NAMES, FULL),
         metavar="NAME",
-        help=f"{', '.join(NAMES)} (default: all; quick: {', '.join(DEFAULT_QUICK)})",
+        help=f"{', '.join(NAMES)} (default: all; quick: {', '.join(DEFAULT_QUICK)}), or alone: {FULL}",
     )
     parser.add_argument("--rounds", type=int, default=3, help="times that each run is repeated (default 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures of all rounds into it")
@@ -105,7 +107,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--flame-part", default="work-1", metavar="NAME", help="what to record (default work-1)")
     parser.add_argument("--flame-gil", action="store_true", help="count only the thread that holds the interpreter")
     parser.add_argument("--logs", type=Path, help="folder of the logs (default: a temporary one that stays)")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--finished", type=int, default=5_000_000, metavar="N", help=f"finished tasks of {FULL} (default 5,000,000)"
+    )
+    options = parser.parse_args(arguments)
+    if options.profile and FULL in options.profile and len(options.profile) > 1:
+        parser.error(f"{FULL} is measured alone")
+    return options
 
 
 def _say(text: str) -> None:

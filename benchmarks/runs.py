@@ -38,6 +38,9 @@ class Run:
 IDLE, START = "idle", "start"
 """Profiles that are no runs of tasks."""
 
+FULL = "full-tables"
+"""A profile of its own, only by its name: it fills gigabytes (benchmarks/growth.py)."""
+
 DEFAULT_QUICK = ("backlog", "open")
 
 

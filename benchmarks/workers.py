@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks import environment
+from celery import Celery
+from kombu import Connection
+
+from benchmarks import environment as yardsticks
 from benchmarks.load_engine import NAME, LoadEngine
 from benchmarks.meters import SETTINGS
 from stage.ports import free_port
@@ -48,12 +51,19 @@ class Worker(Protocol):
 class Bptl(Topology):
     """BPTL as it is deployed: durable PostgreSQL, JSON logs at INFO into files, task events on and Flower listening."""
 
-    def __init__(self, logs: Path, engine: LoadEngine) -> None:
+    def __init__(
+        self,
+        logs: Path,
+        engine: LoadEngine,
+        *,
+        settings: Sequence[str] = SETTINGS,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(
             logs,
             product=NAME,
             engine=engine,
-            postgres=Postgres(settings=SETTINGS),
+            postgres=Postgres(settings=settings),
             engine_password=secrets.token_urlsafe(16),
             workers=2,
             pollers=1,
@@ -64,6 +74,7 @@ class Bptl(Topology):
                 "FLOWER_BASIC_AUTH": f"bench:{secrets.token_urlsafe(16)}",
                 "FLOWER_PORT": str(free_port()),
                 "PYTHONPATH": str(UNITS),
+                **(environment or {}),
             },
         )
         self.database = self.postgres.database
@@ -77,6 +88,11 @@ class Bptl(Topology):
         with connect(self.postgres.environment()) as connection:
             row = connection.execute(_PLACES).fetchone()
         return int(str(row[0])) if row else 0
+
+    def send(self, job: str) -> None:
+        """Send a job to the workers, as beat does."""
+        with Connection(self.valkey.url) as broker:
+            Celery(set_as_current=False).send_task(job, queue="celery", ignore_result=True, connection=broker)
 
     def use_workers(self, count: int) -> None:
         """Let so many of the two workers run, and wait until they are known to the poller."""
@@ -117,7 +133,7 @@ class Yardstick:
 @contextmanager
 def yardstick(kind: str, bptl: Bptl, engine: LoadEngine, *, topic: str) -> Iterator[Yardstick]:
     """Run a yardstick: ``raw``, ``raw durable``, ``client 1`` or ``client 10``."""
-    command = [str(environment.PYTHON)]
+    command = [str(yardsticks.PYTHON)]
     if kind.startswith("raw"):
         command += [str(YARDSTICKS / "raw_loop.py")]
     else:

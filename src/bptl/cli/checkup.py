@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,6 +10,7 @@ from datetime import timedelta
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from bptl.cli import stories
 from bptl.connections import access, engines, mappings, service_check
 from bptl.connections.findings import Finding, Mark
 from bptl.connections.models import Engine, Mapping
@@ -125,15 +127,15 @@ def _processes(alive: queries.Fleet) -> Iterator[Finding]:
 
 
 def _tasks(alive: queries.Fleet) -> Iterator[Finding]:
-    amounts: dict[str, int] = {}
+    amounts: defaultdict[str, queries.Amount] = defaultdict(lambda: queries.Amount(0))
     for (status, _), amount in queries.counts().items():
-        amounts[status] = amounts.get(status, 0) + amount
-    queued, uncertain = amounts.get(Status.QUEUED, 0), amounts.get(Status.UNCERTAIN, 0)
-    if queued and not alive.places:
+        amounts[status] += amount
+    told = ", ".join(f"{stories.amount(amount)} {status}" for status, amount in sorted(amounts.items()))
+    queued, uncertain = (stories.amount(amounts[status]) for status in (Status.QUEUED, Status.UNCERTAIN))
+    if amounts[Status.QUEUED].number and not alive.places:
         yield Finding(Mark.BAD, f"{queued} are queued and no worker has a place for them; start: bptl work")
-    if uncertain:
+    if amounts[Status.UNCERTAIN].number:
         yield Finding(Mark.BAD, f"{uncertain} wait for a person's decision; see: bptl tasks list --status uncertain")
-    told = ", ".join(f"{amount} {status}" for status, amount in sorted(amounts.items()))
     yield Finding(Mark.GOOD, told or "none on record")
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from django.utils import timezone
 
 from bptl.tasks.actions import possible
-from bptl.tasks.lifecycle import Status
+from bptl.tasks.lifecycle import REMOVED, Status
 from bptl.tasks.models import Effect, Event, Lease, ServiceCall, Task
-from bptl.tasks.queries import TaskStory
+from bptl.tasks.queries import Amount, TaskStory
 
 HEADING = ("task", "status", "outcome", "topic", "engine", "business key", "process instance", "leases", "changed at")
 
@@ -45,6 +45,11 @@ def row(task: Task) -> tuple[str, ...]:
     )
 
 
+def amount(found: Amount) -> str:
+    """A number of tasks, or that it is an estimate."""
+    return f"about {found.rounded}" if found.about else str(found.number)
+
+
 def facts(task: Task) -> dict[str, Any]:
     """What a list says of one task, for machines."""
     return {
@@ -63,6 +68,7 @@ def facts(task: Task) -> dict[str, Any]:
         "parked": task.parked,
         "assumed": task.assumed,
         "by_hand": task.by_hand,
+        "emptied_at": task.emptied_at if task.emptied else None,
         "recorded_at": task.recorded_at,
         "changed_at": task.changed_at,
     }
@@ -143,13 +149,15 @@ def page(story: TaskStory) -> list[str]:
     if error := _error(story):
         lines += ["", f"  error: {error}"]
     lines += [f"  happened twice: effect {key!r}; look in the service, and set it right there" for key in story.doubled]
+    if task.emptied_at and task.emptied:
+        lines += ["", f"  data removed by retention: {_time(task.emptied_at)}"]
     lines += ["", *_about(task), "", "walk:", *_walk(story)]
     if story.effects:
         lines += ["", "effects:", *(line for effect in story.effects for line in _effect(effect, story))]
     if story.calls:
         earlier = [f"  {story.earlier_calls} earlier ones are not shown"] if story.earlier_calls else []
         lines += ["", "calls to services:", *earlier, *(_call(call, story) for call in story.calls)]
-    lines += ["", "variables in:", *_variables(task.variables)]
+    lines += ["", "variables in:", *(["  removed by retention"] if task.emptied else _variables(task.variables))]
     lines += ["", "result:", *_result(task)]
     commands = [*_questions(story), *(COMMANDS[action].format(id=task.pk) for action in possible(task))]
     return [*lines, "", "what can be done now:", *(f"  {command}" for command in commands or ["nothing is needed"])]
@@ -239,9 +247,9 @@ def _effect(effect: Effect, story: TaskStory) -> Iterator[str]:
         # The command line speaks English, the choices of the model the language of who looks.
         state = f"{effect.end.replace('_', ' ')}, known by {effect.known_by} since {_time(effect.ended_at)}"
     yield f"  {effect.pk}  {effect.key} ({lease}): {state}"
-    if effect.arguments:
+    if effect.arguments and REMOVED not in effect.arguments:
         yield f"      arguments: {json.dumps(effect.arguments, ensure_ascii=False)}"
-    if effect.end == Effect.End.HAPPENED:
+    if effect.end == Effect.End.HAPPENED and REMOVED not in effect.arguments:
         yield f"      result: {json.dumps(effect.result, ensure_ascii=False)}"
     if effect.error:
         yield f"      last error: {effect.error}"
@@ -269,6 +277,8 @@ def _variables(variables: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _result(task: Task) -> Sequence[str]:
+    if task.emptied and task.result:
+        return ["  removed by retention"]
     if not task.result:
         return ["  none yet"]
     rest = [

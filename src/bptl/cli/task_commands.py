@@ -82,19 +82,22 @@ def list_tasks(
 @tasks.command()
 @as_json
 def count(as_json: bool) -> None:
-    """Show how many tasks there are by status and outcome (as JSON: status → outcome → number)."""
+    """Show how many tasks there are by status and outcome (as JSON: status → outcome → number).
+
+    More than 10,000 of a kind are estimated from PostgreSQL's statistics; the table says *about*.
+    """
     start_django()
-    from bptl.cli import table
+    from bptl.cli import stories, table
     from bptl.tasks import queries
 
     counts = sorted(queries.counts().items())
     if as_json:
         nested: dict[str, dict[str, int]] = {}
         for (status, outcome), amount in counts:
-            nested.setdefault(status, {})[outcome] = amount
+            nested.setdefault(status, {})[outcome] = amount.rounded
         _print_json(nested)
     else:
-        table.show(("status", "outcome", "tasks"), [(*state, str(amount)) for state, amount in counts])
+        table.show(("status", "outcome", "tasks"), [(*state, stories.amount(found)) for state, found in counts])
 
 
 @tasks.command()

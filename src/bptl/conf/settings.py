@@ -245,6 +245,41 @@ BPTL_GRACE_SECONDS = environment.seconds(
     help="How long a stopping process lets running work, or a poll under way, finish.",
 )
 
+# -- Retention --------------------------------------------------------------------------------------------------------
+
+BPTL_RETENTION_DATA_DAYS = environment.integer(
+    "BPTL_RETENTION_DATA_DAYS",
+    default=30,
+    minimum=0,
+    help="Days after its end for which a task keeps what may be personal data: variables, result, errors, arguments "
+    "and results of effects. 0: as long as its row.",
+)
+BPTL_RETENTION_COMPLETED_DAYS = environment.integer(
+    "BPTL_RETENTION_COMPLETED_DAYS",
+    default=180,
+    minimum=0,
+    help="Days for which the row of a completed task is kept, without those data. 0: for ever.",
+)
+BPTL_RETENTION_THROWN_DAYS = environment.integer(
+    "BPTL_RETENTION_THROWN_DAYS",
+    default=180,
+    minimum=0,
+    help="The same for a task that ended with a BPMN error.",
+)
+BPTL_RETENTION_LOST_DAYS = environment.integer(
+    "BPTL_RETENTION_LOST_DAYS",
+    default=180,
+    minimum=0,
+    help="The same for a task that its engine no longer knows. A failed task is kept until then.",
+)
+BPTL_RETENTION_CALL_DAYS = environment.integer(
+    "BPTL_RETENTION_CALL_DAYS",
+    default=30,
+    minimum=0,
+    help="Days for which an ended call of the REST API is kept, with its data: for so long a repeated Idempotency-Key "
+    "is given the stored answer. 0: for ever.",
+)
+
 # -- Calls of the REST API --------------------------------------------------------------------------------------------
 
 BPTL_CALL_SECONDS = environment.seconds(

@@ -4,7 +4,7 @@
     running → waiting → performed            the unit answered *pending*
     running → uncertain                      an effect may have happened and nobody can be asked
     queued | running → returned              the lease ended without outcome: the task lies in the engine
-    any but delivered, uncertain → lost      the engine no longer knows the task
+    any but delivered (completed, thrown) and uncertain → lost   the engine no longer knows the task
     uncertain → performed                    a person says *it happened* and that is the whole result
     uncertain → returned                     a person settled every open effect: the next lease runs the unit again
     uncertain → delivered (failed)           a person gave up
@@ -53,6 +53,10 @@ class Outcome(StrEnum):
     """An error, with the number of retries that are left."""
     THROWN = "thrown"
     """A BPMN error for the model to catch."""
+
+
+REMOVED = "removed_by_retention"
+"""Key of what stands where a result, an error, or the arguments of an effect were, once retention has removed them."""
 
 
 class LeaseEnd(StrEnum):
@@ -136,7 +140,9 @@ MOVES: dict[Move, Rule] = {
     Move.DOUBT: Rule(_from([Status.RUNNING]), Status.UNCERTAIN),
     Move.RETURN: Rule(_from([Status.QUEUED, Status.RUNNING]), Status.RETURNED),
     Move.LOSE: Rule(
-        _from([Status.QUEUED, Status.RUNNING, Status.WAITING, Status.PERFORMED, Status.RETURNED]), Status.LOST
+        _from([Status.QUEUED, Status.RUNNING, Status.WAITING, Status.PERFORMED, Status.RETURNED])
+        | _from([Status.DELIVERED], [Outcome.FAILED]),
+        Status.LOST,
     ),
     Move.DELIVER: Rule(_from([Status.PERFORMED]), Status.DELIVERED),
     Move.CONFIRM: Rule(_from([Status.UNCERTAIN]), Status.PERFORMED),

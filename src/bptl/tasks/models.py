@@ -124,6 +124,15 @@ class Fetch(models.Model):
         return self.worker_id
 
 
+_OVER = Q(engine__isnull=False, assumed=False) & (
+    Q(status="lost") | Q(status="delivered", outcome__in=["completed", "thrown"])
+)
+"""Its external task is certainly gone."""
+
+_FULL = Q(emptied_at=None) | Q(emptied_at__lte=F("changed_at"))
+"""Its data were not removed; a task that moved on afterwards has new ones."""
+
+
 def _lifecycle_allows() -> Q:
     allowed = Q(pk__in=[])
     for status in Status:
@@ -167,11 +176,13 @@ class Task(models.Model):
     mapping = models.ForeignKey(
         Mapping,
         verbose_name=_("mapping"),
-        on_delete=models.SET_NULL,
+        # A fetch may be under way while its mapping is deleted: its tasks are given back. And millions of tasks that it
+        # once had need not be changed for that: they name a mapping that is no more.
+        on_delete=models.DO_NOTHING,
         null=True,
-        db_index=False,  # only asked when a mapping is deleted, and each of a task's four writes would pay for it
-        related_name="tasks",
-        db_constraint=False,  # a fetch may be under way while its mapping is deleted: its tasks are given back
+        db_index=False,
+        related_name="+",
+        db_constraint=False,
     )
     status = models.CharField(_("status"), max_length=9, choices=[(s.value, s.value) for s in Status])
     outcome = models.CharField(
@@ -233,6 +244,9 @@ class Task(models.Model):
     offer_due = models.BooleanField(
         _("to be offered again"), default=False, help_text=_("Settled: the engine still has to get its retries back.")
     )
+    emptied_at = models.DateTimeField(
+        _("data removed at"), null=True, help_text=_("Retention has removed its variables, result and errors.")
+    )
 
     class Meta:
         verbose_name = _("task")
@@ -272,13 +286,36 @@ class Task(models.Model):
             models.Index(
                 name="task_gone_wrong", fields=["outcome", "-id"], condition=Q(outcome__in=["failed", "thrown"])
             ),
+            models.Index(name="task_by_engine", fields=["engine", "-id"]),
             models.Index(name="task_by_topic", fields=["topic", "-id"]),
             models.Index(name="task_by_instance", fields=["process_instance_id"]),
             models.Index(name="task_by_business_key", fields=["business_key"], condition=~Q(business_key="")),
+            # What retention takes away next (upkeep/retention.py), oldest first in each class.
+            models.Index(name="task_to_empty", fields=["status", "outcome", "changed_at"], condition=_OVER & _FULL),
+            models.Index(
+                name="task_to_delete",
+                fields=["status", "outcome", "changed_at"],
+                condition=_OVER & Q(emptied_at__gt=F("changed_at")),
+            ),
+            models.Index(
+                name="task_call_to_delete",
+                fields=["changed_at"],
+                condition=Q(engine=None, status__in=["delivered", "returned", "lost"]),
+            ),
+            models.Index(
+                name="task_failed_unasked",
+                fields=["changed_at"],
+                condition=Q(engine__isnull=False, status="delivered", outcome="failed", look_at=None),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.topic} {self.external_id}"
+
+    @property
+    def emptied(self) -> bool:
+        """Whether retention has removed its data; a task that moved on afterwards has new ones."""
+        return self.emptied_at is not None and self.emptied_at > self.changed_at
 
     @property
     def engine_name(self) -> str:
@@ -354,7 +391,12 @@ class Effect(models.Model):
         HAPPENED = "happened", _("happened")
         DID_NOT_HAPPEN = "did_not_happen", _("did not happen")
 
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="effects")
+    task = models.ForeignKey(
+        Task,
+        on_delete=models.CASCADE,
+        db_index=False,  # effect_one_per_lease begins with it
+        related_name="effects",
+    )
     key = models.CharField(_("effect"), max_length=300)
     lease_id = models.UUIDField(_("lease"))
     arguments = models.JSONField(_("arguments"), default=dict)
@@ -420,7 +462,12 @@ EFFECT_DOUBLED = "effect.doubled"
 class Event(models.Model):
     """Something off the happy path, or something that a person did."""
 
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="events")
+    task = models.ForeignKey(
+        Task,
+        on_delete=models.CASCADE,
+        db_index=False,  # event_by_task begins with it
+        related_name="events",
+    )
     lease_id = models.UUIDField(_("lease"), null=True)
     at = models.DateTimeField(_("at"), db_default=Now())
     name = models.CharField(_("event"), max_length=60)

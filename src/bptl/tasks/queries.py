@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Count, Q
+from django.db import connection
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from bptl.connections.models import WITHOUT_ENGINE
+from bptl.connections.models import WITHOUT_ENGINE, Engine
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import Status, outcomes_of
 from bptl.tasks.models import (
@@ -47,34 +50,58 @@ class TaskFilter:
 
     def q(self) -> Q:
         """The filter as Django's Q."""
-        called = Q(engine=None) if self.engine == WITHOUT_ENGINE else Q()
         names = {
             "status": self.status,
             "outcome": self.outcome,
-            "engine__name": "" if self.engine == WITHOUT_ENGINE else self.engine,
             "topic": self.topic,
             "process_instance_id": self.process_instance_id,
             "business_key": self.business_key,
             "id__lt": self.before_id,
         }
-        return called & Q(**{name: value for name, value in names.items() if value})
+        return self._engine() & Q(**{name: value for name, value in names.items() if value})
+
+    def parts(self) -> Sequence[Q]:
+        """What is set of state, engine and topic, each alone. Empty with an instance or a business key, which are
+        narrow themselves."""
+        if self.process_instance_id or self.business_key:
+            return []
+        state = {"status": self.status, "outcome": self.outcome}
+        return [
+            *([Q(**{name: value for name, value in state.items() if value})] if self.status or self.outcome else []),
+            *([self._engine()] if self.engine else []),
+            *([Q(topic=self.topic)] if self.topic else []),
+        ]
+
+    def _engine(self) -> Q:
+        # By its number: of a joined name PostgreSQL cannot know how many tasks it has.
+        if not self.engine:
+            return Q()
+        if self.engine == WITHOUT_ENGINE:
+            return Q(engine=None)
+        return Q(engine__in=list(Engine.objects.filter(name=self.engine).values_list("id", flat=True)))
 
 
 def tasks(wanted: TaskFilter, *, limit: int = 50) -> Sequence[Task]:
     """Tasks, newest first, without their variables."""
-    found = (
-        Task.objects.filter(wanted.q()).select_related("engine").defer("variables", "result", "extension_properties")
-    )
-    return list(found.order_by("-id")[:limit])
+    return list(_listed(wanted.q()).order_by("-id")[:limit])
 
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """One page of a list, newest first. ``newer`` and ``older`` are the ids from which the neighbours go on, if any."""
+    """One page of a list, newest first. ``newer`` and ``older`` are the ids from which the neighbours go on, if any.
+
+    ``searched`` counts the tasks of the narrowest filter that were looked through when the page is not full because
+    the search ended there; there may be more beyond.
+    """
 
     tasks: Sequence[Task]
     newer: int | None = None
     older: int | None = None
+    searched: int = 0
+
+
+SEARCHED = 10_000
+"""Most tasks of the narrowest filter that one page looks through, where no index knows all its filters together."""
 
 
 def page(wanted: TaskFilter, *, after_id: int | None = None, limit: int = 50) -> TaskPage:
@@ -83,26 +110,68 @@ def page(wanted: TaskFilter, *, after_id: int | None = None, limit: int = 50) ->
     It counts nothing: whether there is more is seen by reading one row more. Fewer than ``limit`` rows after
     ``after_id`` means that this is the beginning of the list, and the newest tasks are answered.
     """
+    edge = _edge(wanted, after_id)
     if after_id is None:
-        found = list(tasks(wanted, limit=limit + 1))
+        found = list(_listed(wanted.q() & (Q(id__gte=edge) if edge else Q())).order_by("-id")[: limit + 1])
         rows, more = found[:limit], len(found) > limit
         newer = rows[0].pk if rows and wanted.before_id else None
+        if edge and not more:
+            return TaskPage(rows, newer=newer, older=edge, searched=SEARCHED)
         return TaskPage(rows, newer=newer, older=rows[-1].pk if more else None)
-    ascending = (
-        Task.objects.filter(wanted.q(), id__gt=after_id)
-        .select_related("engine")
-        .defer("variables", "result", "extension_properties")
-        .order_by("id")
-    )
-    found = list(ascending[: limit + 1])
+    within = wanted.q() & Q(id__gt=after_id) & (Q(id__lte=edge) if edge else Q())
+    found = list(_listed(within).order_by("id")[: limit + 1])
+    rows = found[:limit][::-1]
+    if edge and len(found) <= limit:
+        return TaskPage(rows, newer=edge, older=rows[-1].pk if rows else after_id, searched=SEARCHED)
     if len(found) <= limit:
         return page(wanted, limit=limit)
-    rows = found[:limit][::-1]
     return TaskPage(rows, newer=rows[0].pk, older=rows[-1].pk)
 
 
+def _edge(wanted: TaskFilter, after_id: int | None) -> int | None:
+    """The id at which a search for several filters ends; None when it may go on to the end of the list."""
+    parts = wanted.parts()
+    if len(parts) < 2:
+        return None
+    narrowest = min(parts, key=lambda part: estimate(Task.objects.filter(part)))
+    place = Q(id__gt=after_id) if after_id is not None else Q(id__lt=wanted.before_id) if wanted.before_id else Q()
+    order = "id" if after_id is not None else "-id"
+    ids = Task.objects.filter(narrowest & place).order_by(order).values_list("id", flat=True)
+    return ids[SEARCHED - 1 : SEARCHED].first()
+
+
+def _listed(condition: Q) -> QuerySet[Task]:
+    return Task.objects.filter(condition).select_related("engine").defer("variables", "result", "extension_properties")
+
+
+def estimate(rows: QuerySet[Any]) -> int:
+    """About how many rows there are, as PostgreSQL plans for them: flat cost, as true as its last ANALYZE."""
+    statement, params = rows.order_by().query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", params)
+        (answer,) = cursor.fetchone()
+    plans = json.loads(answer) if isinstance(answer, str) else answer
+    return int(plans[0]["Plan"]["Plan Rows"])
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number of tasks; ``about``: it is an estimate, because counting would read too much."""
+
+    number: int
+    about: bool = False
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.number + other.number, self.about or other.about)
+
+    @property
+    def rounded(self) -> int:
+        """The number; an estimate in two digits, since the others would say nothing."""
+        return int(float(f"{self.number:.1e}")) if self.about else self.number
+
+
 MANY = 10_000
-"""Where counting for people stops: more than this is shown as *more than*, and costs no more than this."""
+"""Where counting ends and estimating begins."""
 
 _BOUNDED = """
 SELECT %s AS status, %s AS outcome, count(*) AS amount
@@ -110,18 +179,19 @@ FROM (SELECT FROM tasks_task WHERE status = %s AND outcome = %s LIMIT %s) t
 """
 
 
-def bounded_counts() -> dict[tuple[str, str], int]:
-    """How many tasks there are by (status, outcome), each counted to ``MANY`` + 1 at most: flat cost on any table."""
+def counts() -> dict[tuple[str, str], Amount]:
+    """How many tasks there are by (status, outcome), those that there are: flat cost on tables of any size."""
     pairs = [(status.value, outcome.value) for status in Status for outcome in outcomes_of(status)]
     params = [part for status, outcome in pairs for part in (status, outcome, status, outcome, MANY + 1)]
     rows = sql.query(" UNION ALL ".join(f"({_BOUNDED})" for _ in pairs), params)
-    return {(row.status, row.outcome): row.amount for row in rows}
+    return {(row.status, row.outcome): _amount(row) for row in rows if row.amount}
 
 
-def counts() -> dict[tuple[str, str], int]:
-    """How many tasks there are by (status, outcome)."""
-    rows = Task.objects.values_list("status", "outcome").annotate(amount=Count("id")).order_by()
-    return {(status, outcome): amount for status, outcome, amount in rows}
+def _amount(row: Any) -> Amount:
+    if row.amount <= MANY:
+        return Amount(row.amount)
+    about = estimate(Task.objects.filter(status=row.status, outcome=row.outcome))
+    return Amount(max(about, row.amount), about=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ class TaskAdmin(LookOnly, TaskModelAdmin):
     """Where is a task, and why."""
 
     paginator = ShallowPaginator
+    list_per_page = 50
     show_full_result_count = False
     list_display = ("id", "topic", "status", "outcome", "engine", "business_key", "attempts", "changed_at")
     list_filter = ("status", "outcome", "engine")
@@ -117,13 +118,14 @@ class TaskAdmin(LookOnly, TaskModelAdmin):
                 )
             },
         ),
-        (_("Here"), {"fields": ("attempts", "recorded_at", "by_hand", "assumed", "look_at")}),
+        (_("Here"), {"fields": ("attempts", "recorded_at", "by_hand", "assumed", "look_at", "emptied_at")}),
     )
     readonly_fields = ("shown_result", "shown_variables", "shown_properties")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
         """Without the wide columns: a page of one task reads them when it shows them."""
-        return super().get_queryset(request).defer("variables", "result", "extension_properties")
+        found = super().get_queryset(request).select_related("mapping")  # a deleted one reads as none
+        return found.defer("variables", "result", "extension_properties")
 
     @admin.display(description=_("result"))
     def shown_result(self, task: Task) -> SafeString:
@@ -145,6 +147,7 @@ class FetchAdmin(LookOnly, FetchModelAdmin):
     """The requests for work."""
 
     paginator = ShallowPaginator
+    list_per_page = 50
     show_full_result_count = False
     list_display = ("id", "worker_id", "engine", "process", "topics", "max_tasks", "started_at", "closed_as")
     list_filter = ("closed_as", "engine")
@@ -157,6 +160,7 @@ class ProcessAdmin(LookOnly, ProcessModelAdmin):
     """The processes of BPTL, living and ended."""
 
     paginator = ShallowPaginator
+    list_per_page = 50
     show_full_result_count = False
     list_display = ("kind", "host", "pid", "places", "draining", "started_at", "heartbeat_at", "stopped_at", "died")
     list_filter = ("kind", "died")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bptl.tasks.lifecycle import REMOVED
 from bptl.tasks.models import Effect
 from bptl.tasks.queries import TaskStory
 from bptl.web.words import DOUBLED, EFFECT_ENDS, Word
@@ -31,7 +32,7 @@ def entries(story: TaskStory) -> Sequence[Entry]:
             effect,
             story.attempt_of(effect),
             EFFECT_ENDS[effect.end],
-            arguments=_text(effect.arguments) if effect.arguments else "",
+            arguments=_text(effect.arguments) if effect.arguments and REMOVED not in effect.arguments else "",
             result=_text(effect.result) if effect.result is not None else "",
             doubled=DOUBLED if effect.key in story.doubled and effect.end == Effect.End.HAPPENED else None,
         )

@@ -17,6 +17,8 @@ from bptl.tasks import queries
 from bptl.tasks.lifecycle import Outcome, Status, outcomes_of
 from bptl.web.words import OUTCOMES, STATUSES
 
+NONE = queries.Amount(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -25,21 +27,15 @@ class Tile:
     label: str | Promise
     meaning: str | Promise
     tone: str
-    amount: int
+    amount: queries.Amount
     address: str
-
-    @property
-    def more(self) -> bool:
-        """Whether counting stopped at queries.MANY."""
-        return self.amount > queries.MANY
 
 
 @require_GET
 def overview(request: HttpRequest) -> HttpResponse:
     """The page, or its refreshed part."""
     context = {
-        "tiles": _tiles(queries.bounded_counts()),
-        "many": queries.MANY,
+        "tiles": _tiles(queries.counts()),
         "engines": Engine.objects.all(),
         "fleet": queries.fleet(),
     }
@@ -47,17 +43,17 @@ def overview(request: HttpRequest) -> HttpResponse:
     return render(request, "web/overview_part.html" if partial else "web/overview.html", context)
 
 
-def _tiles(counts: dict[tuple[str, str], int]) -> Sequence[Tile]:
+def _tiles(counts: dict[tuple[str, str], queries.Amount]) -> Sequence[Tile]:
     trouble = [_tile(counts, Status.DELIVERED, Outcome.FAILED), _tile(counts, Status.UNCERTAIN)]
     under_way = [_tile(counts, status) for status in (Status.QUEUED, Status.RUNNING, Status.WAITING, Status.PERFORMED)]
     ended = [_tile(counts, Status.DELIVERED, outcome) for outcome in (Outcome.COMPLETED, Outcome.THROWN)]
     return [*trouble, *under_way, *ended, _tile(counts, Status.RETURNED), _tile(counts, Status.LOST)]
 
 
-def _tile(counts: dict[tuple[str, str], int], status: Status, outcome: Outcome | None = None) -> Tile:
+def _tile(counts: dict[tuple[str, str], queries.Amount], status: Status, outcome: Outcome | None = None) -> Tile:
     word = OUTCOMES[outcome] if outcome else STATUSES[status]
     outcomes = [outcome] if outcome else outcomes_of(status)
-    amount = sum(counts.get((status, each), 0) for each in outcomes)
+    amount = sum((counts.get((status, each), NONE) for each in outcomes), NONE)
     wanted = {"status": status.value} | ({"outcome": outcome.value} if outcome else {})
-    tone = word.tone if amount or word.tone == "success" else "neutral"
+    tone = word.tone if amount.number or word.tone == "success" else "neutral"
     return Tile(word.label, word.meaning, tone, amount, f"{reverse('tasks')}?{urlencode(wanted)}")

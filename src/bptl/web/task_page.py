@@ -56,6 +56,8 @@ def task_page(request: HttpRequest, task_id: int) -> HttpResponse:
         "earlier_calls": story.earlier_calls,
         "variables_in": shown(task.variables),
         "variables_out": shown(result.get("variables") or {}),
+        "empty_in": _("Removed by retention.") if task.emptied else _("The task was fetched without variables."),
+        "empty_out": _("Removed by retention.") if task.emptied else _("The work unit answered no variables."),
         "has_result": bool(task.outcome) and task.outcome != Outcome.FAILED,
         "seconds": 15 if task.status in _RESTING else 3,
     }

@@ -58,6 +58,8 @@ def trouble(story: TaskStory) -> Trouble | None:
             todo=[_("Nothing: it is tried again by itself, and the result is kept.")],
             tone="warning",
         )
+    if task.status == Status.LOST:
+        return _at_rest(story)
     if task.engine_id is None and task.outcome in {Outcome.FAILED, Outcome.THROWN}:
         return _answered(task)
     if task.outcome == Outcome.FAILED:

@@ -55,7 +55,7 @@ class Run:
 
 
 class Floor:
-    """``places`` units at once."""
+    """``places`` units at once. ``stopping`` is set when no new work is taken any more."""
 
     def __init__(
         self, member: Member, clients: Clients, *, places: int, on_worn_out: Callable[[], None] = lambda: None
@@ -67,7 +67,7 @@ class Floor:
         self._worn_out = False
         self._lock = threading.Lock()
         self._runs: dict[uuid.UUID, Run] = {}
-        self._accepting = True
+        self.stopping = threading.Event()
         self._woken = False
         self._unended = 0
         self._strays_at = 0.0
@@ -104,7 +104,7 @@ class Floor:
 
     def stop_claiming(self) -> None:
         """Take no new work."""
-        self._accepting = False
+        self.stopping.set()
 
     def drain(self, *, grace: float) -> bool:
         """Finish what runs in ``grace`` seconds, give back the rest, deliver what is stored. True when all ended."""
@@ -146,7 +146,7 @@ class Floor:
     def _step(self) -> float:
         self._watch_overdue()
         self._give_back_strays()
-        if not self._accepting:
+        if self.stopping.is_set():
             return IDLE_LOOK
         free = self.places - self.running
         woken, self._woken = self._woken, False

@@ -7,10 +7,14 @@ from typing import Any
 
 from django.conf import settings
 
+from bptl.tasks.upkeep import retention
 from bptl.tasks.upkeep import sweep as sweeping
 from bptl.tasks.wake import wake
 from bptl.workers import local
 from bptl.workers.app import app
+
+RETENTION_SECONDS = 20.0
+"""Longest run of retention: far less than the time between two (``schedule.RETAIN_EVERY``)."""
 
 
 @app.task(name="bptl.poll")
@@ -34,3 +38,10 @@ def sweep(**_: Any) -> None:
     if swept.due:
         floor.wake()
         wake(swept.due)
+
+
+@app.task(name="bptl.retain")
+def retain(**_: Any) -> None:
+    """Take away data and rows that have been kept long enough; ends when this worker stops."""
+    floor = local.floor()
+    retention.remove(retention.configured(), seconds=RETENTION_SECONDS, wait=floor.stopping.wait)

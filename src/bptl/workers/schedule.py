@@ -32,6 +32,8 @@ POLL_EVERY = 5.0
 SWEEP_EVERY = 2.0
 """Seconds. A dead process is found when it has been silent for 15 s: what comes on top of that is this interval."""
 
+RETAIN_EVERY = 60.0
+
 LOOK_EVERY = 2.0
 """Seconds between heartbeats, and between looks for a changed schedule."""
 
@@ -42,6 +44,7 @@ each message: that goes by the clock of the worker, and one that runs fast would
 app.conf.beat_schedule = {
     "poll": {"task": "bptl.poll", "schedule": POLL_EVERY, "options": {"queue": LONG_POLLING}},
     "sweep": {"task": "bptl.sweep", "schedule": SWEEP_EVERY, "options": {"queue": WORK}},
+    "retention": {"task": "bptl.retain", "schedule": RETAIN_EVERY, "options": {"queue": WORK}},
 }
 SCHEDULER = "bptl.workers.schedule:Scheduler"
 

@@ -40,6 +40,27 @@ def test_a_profile_runs_with_the_deployed_processes_and_loses_nothing(tmp_path: 
     assert [event for event in events if event["level"] == "error"] == []
 
 
+@pytest.mark.slow
+def test_full_tables_are_filled_and_measured_beside_empty_ones(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    # Its exit code tells of times too, which a shared machine does not keep.
+    done = bench(
+        *("--quick", "--rounds", "1", "--profile", "full-tables", "--finished", "20000"),
+        *("--json", str(figures), "--logs", str(tmp_path / "logs")),
+    )
+
+    assert done.stdout.splitlines()[-1].startswith("full-tables: tasks=20000 "), done.stdout + done.stderr
+    told: dict[str, Any] = json.loads(figures.read_text())
+    assert {name: rounds[0]["missing"] + rounds[0]["doubled"] for name, rounds in told["runs"].items()} == {
+        "empty tables": 0,
+        "full tables": 0,
+        "full tables, retention": 0,
+    }
+    assert told["plans"]["plans"] > 1_000
+    assert len(told["pages"]) > 40
+    assert told["pace"] > 0
+
+
 def test_an_unknown_profile_is_refused_with_the_names_of_all() -> None:
     done = bench("--profile", "nothing")
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner, Result
+from django.db.models.functions import Now
 
 from bptl.cli.main import bptl
 from bptl.tasks.execution.outcomes import Ending
 from bptl.tasks.lifecycle import Outcome, Status
-from bptl.tasks.models import Event
+from bptl.tasks.models import Event, Task
 from bptl.tasks.retries import NO_RETRY
 from tests.integration.scene import Scene, completed, fresh
 
@@ -209,3 +211,23 @@ def test_an_engine_that_is_away_is_told_in_one_line(scene: Scene) -> None:
     assert answer.exit_code == 1
     assert "the engine did not do it" in answer.output
     assert [event.name for event in Event.objects.order_by("id")] == ["task.retried", "task.retry_refused"]
+
+
+def test_show_says_that_retention_has_removed_the_data(scene: Scene) -> None:
+    task = scene.task(Status.DELIVERED, Outcome.COMPLETED, emptied_at=Now() + timedelta(seconds=1))
+    Task.objects.filter(id=task.id).update(result={"removed_by_retention": True})
+
+    shown = run(f"tasks show {task.id}").output
+    assert "data removed by retention: " in shown
+    assert "variables in:\n  removed by retention" in shown
+    assert "result:\n  removed by retention" in shown
+    assert json.loads(run(f"tasks show {task.id} --json").output)["emptied_at"] is not None
+
+
+def test_what_are_too_many_to_count_is_estimated(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bptl.tasks.queries.MANY", 1)
+    monkeypatch.setattr("bptl.tasks.queries.estimate", lambda rows: 12_345)
+    for _ in range(2):
+        scene.task(Status.DELIVERED, Outcome.COMPLETED)
+    assert "about 12000" in run("tasks count").output
+    assert json.loads(run("tasks count --json").output) == {"delivered": {"completed": 12_000}}

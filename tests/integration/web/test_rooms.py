@@ -95,7 +95,7 @@ def test_an_error_of_ours_is_a_page_that_tells_nothing(reader: Client, monkeypat
     def broken() -> None:
         raise RuntimeError("zeer-geheim")
 
-    monkeypatch.setattr("bptl.tasks.queries.bounded_counts", broken)
+    monkeypatch.setattr("bptl.tasks.queries.counts", broken)
     reader.raise_request_exception = False
     answer = reader.get("/")
     assert answer.status_code == 500
@@ -118,13 +118,16 @@ def test_numbers_of_the_overview_are_links_to_what_they_count(reader: Client, ma
         assert reader.get(address).content.decode().count('id="task-') - 1 == number or number == 0, address
 
 
-def test_counting_for_people_stops_at_a_bound(
+def test_what_are_too_many_to_count_is_estimated_and_says_so(
     reader: Client, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bptl.tasks.queries.MANY", 2)
-    for _ in range(4):
+    monkeypatch.setattr("bptl.tasks.queries.estimate", lambda rows: 4_949_999)
+    for _ in range(3):
         make_task("delivered", "failed")
-    assert "&gt; 2</span>" in reader.get("/").content.decode()
+    page = reader.get("/").content.decode()
+    assert "about 4900000</span>" in page
+    assert "about 0" not in page
 
 
 def test_the_overview_says_which_processes_are_missing(reader: Client, worker: Process) -> None:

@@ -153,3 +153,25 @@ def test_filters_that_match_nothing_offer_all_tasks(reader: Client, make_task: M
     page = shown(reader, "/tasks/?topic=nothing")
     assert "No task matches" in page
     assert "Show all tasks" in page
+
+
+def test_a_search_that_ends_early_says_so_and_goes_on_by_its_link(
+    reader: Client, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bptl.tasks.queries.SEARCHED", 2)
+    wanted = make_task("delivered", "failed", topic="rare", result=FAILURE)
+    for _ in range(3):
+        make_task("delivered", "failed", topic="other", result=FAILURE)
+        make_task("delivered", "completed", topic="rare")
+    page = reader.get("/tasks/?outcome=failed&topic=rare").content.decode()
+    assert "search through 2 tasks" in page
+    assert "None of them matches." in page
+    for _ in range(4):
+        if f'id="task-{wanted.pk}"' in page:
+            return
+        (older, *_) = re.findall(r'id="older-top" href="([^"]+)"', page)
+        page = reader.get(older.replace("&amp;", "&")).content.decode()
+    pytest.fail("the links do not lead to the task")
+
+
+FAILURE = {"message": "HTTP 500", "details": "", "retries": 0, "wait_ms": 0}

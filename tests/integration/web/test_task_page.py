@@ -9,6 +9,7 @@ from threading import Thread
 
 import pytest
 from django.db.models import F
+from django.db.models.functions import Now
 from django.test import Client
 from django.utils import timezone
 
@@ -326,3 +327,22 @@ def test_only_the_last_of_many_calls_are_shown_and_the_others_are_counted(reader
 
 def test_a_task_without_calls_says_nothing_of_them(reader: Client, make_task: MakeTask) -> None:
     assert "Calls to services" not in page_of(reader, make_task())
+
+
+def test_a_task_whose_data_retention_has_removed_says_so(reader: Client, make_task: MakeTask) -> None:
+    emptied = make_task(result={"removed_by_retention": True}, emptied_at=Now() + timedelta(seconds=1))
+    page = reader.get(f"/tasks/{emptied.pk}/").content.decode()
+    assert "were removed by retention" in page
+    assert page.count("Removed by retention.") == 2
+    assert "The task was fetched without variables." not in page
+    assert "removed_by_retention" not in page
+    assert "removed by retention" not in reader.get(f"/tasks/{make_task().pk}/").content.decode()
+
+
+def test_a_failed_task_that_its_engine_no_longer_knows_is_no_incident_any_more(
+    reader: Client, make_task: MakeTask
+) -> None:
+    result = {"message": "HTTP 500", "details": "", "retries": 0, "wait_ms": 0}
+    page = reader.get(f"/tasks/{make_task('lost', 'failed', result=result).pk}/").content.decode()
+    assert "The engine no longer knows this task" in page
+    assert "bptl tasks retry" not in page

@@ -25,7 +25,7 @@ from bptl.engines.base import (
     NotFound,
 )
 from bptl.engines.variables import Variable
-from bptl.tasks.lifecycle import NotFoundMeaning, Outcome, meaning_of_not_found
+from bptl.tasks.lifecycle import REMOVED, NotFoundMeaning, Outcome, meaning_of_not_found
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,8 @@ CONFLICT_TRIES = 3
 
 def send(report: Report, engine: Engine) -> Verdict:
     """Report once and say what the answer means; asks the engine again where the answer alone says nothing."""
+    if REMOVED in report.result:
+        return Verdict(report, Answer.UNACCEPTABLE, "its result was removed by retention, after it had been delivered")
     for attempt in range(CONFLICT_TRIES):
         try:
             _send(report, engine)

@@ -30,6 +30,9 @@ Clients = Callable[[int], Engine]
 LOOK_AGAIN = timedelta(seconds=30)
 """How often the engine is asked about one task that nobody holds."""
 
+LOOK_AGAIN_FAILED = timedelta(days=1)
+"""The same for a failed task, which its engine may keep for years: retention waits for its end, nobody else does."""
+
 LOOKS = 200
 """Most questions to engines in one sweep."""
 
@@ -203,19 +206,20 @@ def _release_reports_of_the_dead() -> None:
     sql.query(_RELEASE_REPORTS)
 
 
-_LOOK = """
+_LOOK = f"""
 WITH picked AS (
     SELECT id FROM tasks_task WHERE look_at <= now() ORDER BY look_at LIMIT %s FOR UPDATE SKIP LOCKED
 )
-UPDATE tasks_task t SET look_at = now() + %s FROM picked WHERE t.id = picked.id
+UPDATE tasks_task t SET look_at = now() + CASE WHEN t.status = '{Status.DELIVERED}' THEN %s ELSE %s END
+FROM picked WHERE t.id = picked.id
 RETURNING t.id, t.engine_id, t.external_id, t.status, t.outcome, t.outcome_id, t.lease_id, t.parked, t.next_report_at,
     t.offer_due
 """
 
 
 def _look(engines: _Engines) -> int:
-    """Ask the engine about tasks without a live lease and parked ones."""
-    rows = sql.query(_LOOK, [LOOKS, LOOK_AGAIN])
+    """Ask the engine about tasks without a live lease, parked ones, and failed ones that retention wonders about."""
+    rows = sql.query(_LOOK, [LOOKS, LOOK_AGAIN_FAILED, LOOK_AGAIN])
     for row in rows:
         try:
             engines.ask(row.engine_id, partial(_ask_about, row))
@@ -233,7 +237,8 @@ WITH moved AS (
         assumed = t.status = '{Status.PERFORMED}', lease_id = NULL, reporter_id = NULL, next_report_at = NULL,
         parked = false, look_at = NULL, changed_at = now()
     WHERE t.id = %s AND t.status = %s AND t.outcome_id IS NOT DISTINCT FROM %s
-      AND t.status IN ('{Status.RETURNED}', '{Status.WAITING}', '{Status.PERFORMED}')
+      AND (t.status IN ('{Status.RETURNED}', '{Status.WAITING}', '{Status.PERFORMED}')
+        OR (t.status = '{Status.DELIVERED}' AND t.outcome = '{Outcome.FAILED}'))
       AND (t.lease_id IS NULL OR t.parked)
     RETURNING t.id, t.last_lease_id, t.status
 ), ended AS (
@@ -246,7 +251,8 @@ SELECT id, last_lease_id, 'task.gone', '', jsonb_build_object('became', status) 
 
 
 def _gone(task_id: int, *, status: Status, outcome_id: uuid.UUID | None) -> None:
-    """404: returned and waiting become lost, performed becomes delivered (assumed); uncertain asks its person."""
+    """404: returned, waiting and delivered (failed) become lost, performed becomes delivered (assumed); uncertain asks
+    its person."""
     sql.query(_GONE, [task_id, status, outcome_id])
 
 

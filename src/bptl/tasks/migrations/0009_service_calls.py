@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks', '0006_fewer_indexes'),
+        ('tasks', '0008_retention'),
     ]
 
     operations = [

@@ -1,0 +1,113 @@
+"""How long pages, commands and the REST API take, asked of the real web process by somebody who is logged in."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.cookies import SimpleCookie
+from urllib.parse import urlencode
+
+import urllib3
+
+from benchmarks.figures import percentile
+from benchmarks.filling import COMMON, FIRST_ENGINE, OLD, OLD_ENGINE, RARE, SMALL_ENGINE, Filled
+from stage.topology import Topology
+
+USER = "bench"
+REQUESTS = 40
+COMMANDS = (("tasks", "list"), ("tasks", "list", "--outcome", "failed", "--topic", OLD), ("tasks", "count"))
+
+
+class NotShown(Exception):
+    """A page was not answered with 200."""
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """``p95`` and ``longest`` of the requests to one address, ms."""
+
+    address: str
+    p95: float
+    longest: float
+
+
+class Visitor:
+    """Somebody with every right and a browser's cookies."""
+
+    def __init__(self, topology: Topology) -> None:
+        password = secrets.token_urlsafe(16)
+        login = {"USERNAME": USER, "PASSWORD": password, "EMAIL": "bench@bptl.example"}
+        topology.bptl(
+            *("manage", "createsuperuser", "--no-input"),
+            environment={f"DJANGO_SUPERUSER_{name}": value for name, value in login.items()},
+        )
+        self._http = urllib3.PoolManager(retries=False)
+        self._root = topology.web_url.rstrip("/")
+        self._cookies: dict[str, str] = {}
+        form = self._ask("GET", "/login/")
+        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form.data.decode())
+        token = found.group(1) if found else ""
+        fields = {"csrfmiddlewaretoken": token, "username": USER, "password": password}
+        self._ask("POST", "/login/", body=urlencode(fields))
+
+    def time(self, address: str) -> Took:
+        """Ask for one address ``REQUESTS`` times; raises NotShown."""
+        took = []
+        for _ in range(REQUESTS):
+            begun = time.monotonic()
+            answer = self._ask("GET", address)
+            took.append(1000 * (time.monotonic() - begun))
+            if answer.status != 200:
+                raise NotShown(f"{address} was answered with {answer.status}")
+        return Took(address, percentile(took, 95), max(took))
+
+    def _ask(self, method: str, path: str, *, body: str | None = None) -> urllib3.BaseHTTPResponse:
+        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
+        if body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        answer = self._http.request(method, self._root + path, body=body, headers=headers, redirect=False)
+        for line in answer.headers.getlist("Set-Cookie"):
+            self._cookies |= {name: morsel.value for name, morsel in SimpleCookie(line).items()}
+        return answer
+
+
+def addresses(filled: Filled) -> Iterator[str]:
+    """Every list, search and count of the pages and the admin; for lists also filters that fit badly together."""
+    middle = filled.task_id
+    yield from ("/", f"/tasks/{middle}/", f"/tasks/{filled.failed_id}/")
+    filters: list[dict[str, str]] = [
+        {},
+        *({"status": status} for status in ("queued", "running", "waiting", "performed", "delivered", "returned")),
+        *({"status": status} for status in ("uncertain", "lost")),
+        *({"outcome": outcome} for outcome in ("completed", "failed", "thrown")),
+        *({"engine": engine} for engine in (FIRST_ENGINE, SMALL_ENGINE, OLD_ENGINE)),
+        *({"topic": topic} for topic in (COMMON, RARE, OLD)),
+        {"process_instance": filled.process_instance_id},
+        {"business_key": filled.business_key},
+        {"status": "delivered", "outcome": "failed"},
+        {"status": "lost", "topic": COMMON},
+        {"outcome": "failed", "topic": RARE},
+        {"outcome": "thrown", "engine": OLD_ENGINE},
+        {"engine": OLD_ENGINE, "topic": COMMON},
+        {"status": "delivered", "outcome": "completed", "engine": OLD_ENGINE, "topic": OLD},
+    ]
+    for chosen in filters:
+        yield f"/tasks/?{urlencode(chosen)}" if chosen else "/tasks/"
+        if "process_instance" not in chosen and "business_key" not in chosen:
+            yield f"/tasks/?{urlencode({**chosen, 'before': str(middle)})}"
+    yield f"/tasks/?after={middle}"
+    admin = "/admin/tasks/task/"
+    yield from (admin, f"{admin}?p=90", f"{admin}?status__exact=lost", f"{admin}?outcome__exact=failed")
+    yield from (f"{admin}?q={text}" for text in (filled.external_id, filled.business_key, filled.process_instance_id))
+    yield from (f"{admin}{middle}/change/", "/admin/tasks/fetch/", "/admin/tasks/process/")
+    yield from ("/admin/connections/engine/", "/admin/connections/mapping/")
+
+
+def command_seconds(topology: Topology, command: tuple[str, ...]) -> float:
+    """Seconds of one ``bptl`` command, the start of Python included."""
+    begun = time.monotonic()
+    topology.bptl(*command)
+    return time.monotonic() - begun
