@@ -65,16 +65,16 @@ def bench(measured: Measured, options: argparse.Namespace) -> int:
             _add(others, measured.idle(seconds=IDLE_SECONDS))
         if START in names:
             _add(others, measured.start())
-    memory = measured.memory()
+    memory, shared_out = measured.memory(), measured.memory_shared_out()
     if options.flame:
         _say(f"recording {options.flame_part} into {options.flame}")
         count = 5_000 if options.quick else 20_000
         flame.record(measured, options.flame, part=options.flame_part, count=count, gil=options.flame_gil)
     summaries = {name: Summary(name, tuple(rounds)) for name, rounds in found.items()}
-    report.show(summaries, others, memory)
+    report.show(summaries, others, memory, shared_out=shared_out)
     wrong = faults(summaries)
     if options.json:
-        told = report.everything(summaries, others, memory, quick=options.quick, wrong=wrong)
+        told = report.everything(summaries, others, memory, shared_out=shared_out, quick=options.quick, wrong=wrong)
         options.json.write_text(json.dumps(told, indent=2))
         _say(f"wrote {options.json}")
     for reason in wrong:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from benchmarks.figures import Figures, percentile
 from benchmarks.load_engine import LoadEngine, State
-from benchmarks.meters import Commands, Cpu, Sql, resident_mb
+from benchmarks.meters import Commands, Cpu, Sql, resident_mb, shared_out_mb
 from benchmarks.runs import WAIT_SECONDS, Run
 from benchmarks.workers import PLACES, Bptl, NotReady, Worker, wait_until_polling, yardstick
 
@@ -156,3 +156,7 @@ class Measured:
         for name in self.bptl.part_names:
             found[name] = resident_mb(self.bptl.part(name).pid)
         return dict(found)
+
+    def memory_shared_out(self) -> float:
+        """Megabytes of all of them with the pages that they share counted once."""
+        return sum(shared_out_mb(self.bptl.part(name).pid) for name in self.bptl.part_names)

@@ -60,6 +60,18 @@ def resident_mb(pid: int) -> list[float]:
     return found
 
 
+def shared_out_mb(pid: int) -> float:
+    """Resident megabytes (10^6 bytes) of a process and its descendants, each page divided among those that share it."""
+    total = 0
+    for member in tree(pid):
+        try:
+            lines = (_PROC / str(member) / "smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total * 1024 / 1e6
+
+
 class Cpu:
     """CPU seconds since the beginning of a run; ``pids``: name → process, whose whole tree counts."""
 

@@ -17,7 +17,11 @@ _SHOWN_TEXT = 90
 
 
 def show(
-    summaries: Mapping[str, Summary], others: Mapping[str, Sequence[float]], memory: Mapping[str, Sequence[float]]
+    summaries: Mapping[str, Summary],
+    others: Mapping[str, Sequence[float]],
+    memory: Mapping[str, Sequence[float]],
+    *,
+    shared_out: float,
 ) -> None:
     """Print the table of all runs, the other figures, and where the time of BPTL's backlog went."""
     if summaries:
@@ -29,7 +33,7 @@ def show(
         print(f"{name}: {statistics.median(values):.2f}")
     total = sum(sum(sizes) for sizes in memory.values())
     each = ", ".join(f"{name} {' + '.join(f'{size:.0f}' for size in sizes)}" for name, sizes in memory.items())
-    print(f"resident MB: {total:.0f} in all: {each}")
+    print(f"resident MB: {total:.0f} in all, {shared_out:.0f} with shared pages counted once: {each}")
     if requests := [one.engine_ms_per_request for summary in summaries.values() for one in summary.rounds]:
         print(f"load engine: {min(requests):.3f} to {max(requests):.3f} ms CPU a request")
     if "bptl" in summaries:
@@ -63,6 +67,7 @@ def everything(
     others: Mapping[str, Sequence[float]],
     memory: Mapping[str, Sequence[float]],
     *,
+    shared_out: float,
     quick: bool,
     wrong: Sequence[str],
 ) -> dict[str, Any]:
@@ -83,5 +88,6 @@ def everything(
         "runs": runs,
         "others": dict(others),
         "resident_mb": dict(memory),
+        "shared_out_mb": shared_out,
         "line": last_line(summaries),
     }

@@ -17,8 +17,9 @@ from django.db.models import Field, Model
 from bptl.cli.main import VERBS, bptl
 from bptl.cli.start import start_django
 from bptl.work_units import registry
-from bptl.work_units.contract import WorkUnit
+from bptl.work_units.contract import Need, WorkUnit
 from bptl.work_units.description import VariableDescription, inputs_of, outputs_of
+from bptl.work_units.snippet import snippet
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 OURS = ("bptl.work_units.",)
@@ -95,10 +96,18 @@ def _unit(unit: WorkUnit) -> Iterator[str]:
     yield from _table(("Output", "Type", "Set", "What it is"), outputs) if outputs else ("No outputs.",)
     facts = [f"BPMN error `{code}`: {meaning}" for code, meaning in sorted(unit.throws.items())]
     facts += [f"Retry plan: `{unit.retry_plan}`" if unit.retry_plan else "Retry plan: the default"]
-    facts += [f"Service `{alias}`: {purpose}" for alias, purpose in sorted(unit.needs.items())]
+    facts += [f"Service `{alias}`: {_service(need)}" for alias, need in sorted(unit.needs.items())]
     facts += [f"Right at the engine, beyond those of fetching: {right}" for right in unit.rights]
     facts += [f"Old name: `{name}`" for name in unit.replaces]
     yield from ("", *(f"- {fact}" for fact in facts))
+    if unit.documentation_nl:
+        yield from ("", "**In Dutch.**", "", unit.documentation_nl)
+    yield from ("", "In a model:", "", "```xml", *snippet(unit).splitlines(), "```")
+
+
+def _service(need: Need) -> str:
+    kind = f" ({need.kind})" if need.kind else ""
+    return f"{need.purpose}{kind}" + (", optional" if need.optional else "")
 
 
 def _need(one: VariableDescription) -> str:

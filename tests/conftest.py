@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.doubles.zgw.double import ZgwDouble
 from tests.plugin import SERVERS
 from tests.servers import Servers
 
@@ -40,3 +41,11 @@ def fresh_environment(servers: Servers) -> Iterator[dict[str, str]]:
     """A whole environment for real processes, with a database and a broker of its own, empty."""
     with servers.fresh() as environment:
         yield environment
+
+
+@pytest.fixture
+def zgw() -> Iterator[ZgwDouble]:
+    """The ZGW APIs, the Objects and the Objecttypes API; what does not fit their descriptions fails the test."""
+    with ZgwDouble() as double:
+        yield double
+    assert not double.violations, "\n".join(double.violations)

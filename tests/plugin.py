@@ -11,7 +11,7 @@ from tests.servers import Servers
 
 SERVERS = pytest.StashKey[Servers]()
 
-_NEEDS_A_SERVER = {"broker", "database", "db", "django_db_setup", "fresh_environment", "transactional_db"}
+_NEEDS_A_SERVER = {"broker", "database", "db", "django_db_setup", "fresh_environment", "transactional_db", "zgw"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,13 +6,13 @@ import sys
 
 import click
 
-from bptl.cli.start import choose_settings, start_process
+from bptl.cli.start import PAGES, SCHEDULE, choose_settings, start_process
 
 
 @click.command()
 def poll() -> None:
     """Fetch work from the engines, in long polls (queue long-polling)."""
-    start_process()
+    start_process(without=PAGES | SCHEDULE)
     from bptl.workers import start
 
     sys.exit(start.poll())
@@ -22,7 +22,7 @@ def poll() -> None:
 @click.option("--places", type=click.IntRange(min=1), help="Units at once; default CELERY_WORKER_CONCURRENCY.")
 def work(places: int | None) -> None:
     """Run work units and report their outcomes (queue celery)."""
-    start_process()
+    start_process(without=PAGES | SCHEDULE)
     from bptl.workers import start
 
     sys.exit(start.work(places=places))
@@ -31,10 +31,10 @@ def work(places: int | None) -> None:
 @click.command()
 def beat() -> None:
     """Kick off the long poll and the sweep, again and again."""
-    start_process()
-    from bptl.workers import start
+    start_process(without=PAGES)
+    from bptl.workers import schedule
 
-    sys.exit(start.beat())
+    sys.exit(schedule.run())
 
 
 @click.command()

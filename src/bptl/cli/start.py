@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 import django
+from django.conf import settings
 from django.utils import translation
 
 from bptl.lib.log import get_logger
@@ -12,6 +14,22 @@ from bptl.lib.log import get_logger
 SETTINGS = "bptl.conf.settings"
 OLD_SETTINGS = frozenset(f"bptl.conf.{name}" for name in ("dev", "docker", "staging", "production", "jenkins", "local"))
 """What DJANGO_SETTINGS_MODULE said in existing deployments; there is one settings module now."""
+
+PAGES = frozenset({
+    "bptl.api",
+    "bptl.web",
+    "django.contrib.admin",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+})  # fmt: skip
+"""Apps for people and for callers of the REST API."""
+
+SCHEDULE = frozenset({"django_celery_beat"})
+"""The app whose rows say what beat sends."""
 
 log = get_logger(__name__)
 
@@ -27,9 +45,15 @@ def choose_settings() -> str:
     return old if old in OLD_SETTINGS else ""
 
 
-def start_django() -> None:
-    """Read the settings and load the models, once; raises ImproperlyConfigured that names every fault."""
+def start_django(*, without: Collection[str] = ()) -> None:
+    """Read the settings and load the models, once; raises ImproperlyConfigured that names every fault.
+
+    ``without`` names apps that this kind of process has no use for: they, and all that they import, stay out of its
+    memory (decision 0020). What such an app would have registered does not exist in the process, least of all pages.
+    """
     old = choose_settings()
+    if without:
+        settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app not in without]
     django.setup()
     # Commands speak one language; pages choose theirs for each request.
     translation.activate("en")
@@ -37,11 +61,9 @@ def start_django() -> None:
         log.warning("setting.ignored", name="DJANGO_SETTINGS_MODULE", reason=f"the one settings module is {SETTINGS}")
 
 
-def start_process() -> None:
+def start_process(*, without: Collection[str] = ()) -> None:
     """``start_django`` for a process that stays: it also says which names of its environment do nothing, and why."""
-    start_django()
-    from django.conf import settings
-
+    start_django(without=without)
     for name, reason in settings.BPTL_RETIRED_NAMES:
         log.warning("setting.ignored", name=name, reason=reason)
     if settings.DEBUG:

@@ -13,10 +13,12 @@ import click
 from bptl.work_units.contract import Need, WorkUnit
 from bptl.work_units.description import VariableDescription, inputs_of, outputs_of
 from bptl.work_units.registry import Registry, UnknownUnit, load
+from bptl.work_units.snippet import snippet
 
 HEADINGS = ("name", "summary", "inputs", "outputs", "services", "replaces")
 SUMMARY = HEADINGS.index("summary")
 LEAST_SUMMARY = 30
+LANGUAGES = ("en", "nl")
 GAP = "  "
 
 
@@ -38,8 +40,9 @@ def units(context: click.Context, *, as_json: bool) -> None:
 @units.command(name="show")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-def show(*, name: str, as_json: bool) -> None:
-    """Explain the unit NAME (an old dotted name will do): its variables, errors, retries and rights."""
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", help="Of the unit's page, where it has both.")
+def show(*, name: str, as_json: bool, language: str) -> None:
+    """Explain the unit NAME (an old dotted name will do): its variables, errors, retries, rights, a model snippet."""
     registry = load()
     try:
         unit = registry.get(name)
@@ -49,7 +52,7 @@ def show(*, name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_facts(unit), indent=2, ensure_ascii=False, default=str))
     else:
-        click.echo("\n\n".join(_page(unit)))
+        click.echo("\n\n".join(_page(unit, language=language)))
 
 
 def _report_faults(registry: Registry) -> None:
@@ -81,12 +84,12 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, "", "A ? marks an optional input. `bptl units show NAME` explains one unit."])
 
 
-def _page(unit: WorkUnit) -> list[str]:
+def _page(unit: WorkUnit, *, language: str) -> list[str]:
     throws = [f"{code}: {meaning}" for code, meaning in sorted(unit.throws.items())]
     services = [f"{alias}: {_need(need)}" for alias, need in sorted(unit.needs.items())]
     return [
         unit.name,
-        unit.documentation,
+        unit.documented(language),
         _section("Inputs", [line for variable in inputs_of(unit) for line in _input_lines(variable)]),
         _section("Outputs", [line for variable in outputs_of(unit) for line in _output_lines(variable)]),
         _section("BPMN errors thrown", throws),
@@ -94,6 +97,7 @@ def _page(unit: WorkUnit) -> list[str]:
         _section("Services", services),
         _section("Engine rights beyond READ, UPDATE and UPDATE_VARIABLE on process instance", unit.rights),
         _section("Old names", unit.replaces),
+        _section("In a model", snippet(unit).splitlines()),
     ]
 
 
@@ -130,6 +134,7 @@ def _facts(unit: WorkUnit) -> dict[str, Any]:
         "name": unit.name,
         "summary": unit.summary,
         "documentation": unit.documentation,
+        "documentation_nl": unit.documentation_nl,
         "inputs": [_variable(variable) for variable in inputs_of(unit)],
         "outputs": [_variable(variable) for variable in outputs_of(unit)],
         "services": {
@@ -140,6 +145,7 @@ def _facts(unit: WorkUnit) -> dict[str, Any]:
         "retry_plan": unit.retry_plan,
         "rights": list(unit.rights),
         "replaces": list(unit.replaces),
+        "snippet": snippet(unit),
     }
 
 

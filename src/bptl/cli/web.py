@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import click
 from django.conf import settings
 from django.core.servers.basehttp import get_internal_wsgi_application
+from django.urls import get_resolver
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
@@ -41,8 +43,14 @@ class Server(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """The application that the settings name."""
-        return get_internal_wsgi_application()
+        """The application that the settings name, with all its pages: this is before the fork, and what is loaded here
+        lies in memory once for all processes. What the collector of garbage never touches stays shared.
+        """
+        application = get_internal_wsgi_application()
+        get_resolver().url_patterns  # noqa: B018 - reading it imports the pages
+        gc.collect()
+        gc.freeze()
+        return application
 
 
 def _send_wakes(_worker: object) -> None:
@@ -74,6 +82,7 @@ def web(bind: str | None, processes: int | None, threads: int | None) -> None:
         "threads": (threads or settings.UWSGI_THREADS) + settings.BPTL_CALLS_WAITING,
         "post_worker_init": _send_wakes,
         "worker_class": "gthread",
+        "preload_app": True,
         "timeout": REQUEST_SECONDS,
         "graceful_timeout": int(settings.BPTL_GRACE_SECONDS),
         "keepalive": 65,  # Longer than the usual minute of a proxy, so that the proxy closes first.

@@ -326,6 +326,7 @@ class WorkUnit:
     ``retry_plan`` is a plan such as ``R3/PT30S`` or ``PT30S,PT5M,PT1H`` (empty: the default plan); ``throws`` maps
     BPMN error codes to their meaning; ``rights`` names engine permissions beyond READ, UPDATE, UPDATE_VARIABLE on
     process instances. ``may_answer_nothing`` is true for an answer ``<Outputs> | None``: None sets no variables.
+    ``documentation_nl`` is the same page in Dutch, empty where the unit has none.
     """
 
     name: str
@@ -339,11 +340,16 @@ class WorkUnit:
     throws: Mapping[str, str]
     rights: tuple[str, ...]
     may_answer_nothing: bool = False
+    documentation_nl: str = ""
 
     @property
     def summary(self) -> str:
         """The first line of the documentation."""
         return self.documentation.partition("\n")[0]
+
+    def documented(self, language: str) -> str:
+        """The documentation in a language (``nl``), or in English where there is none."""
+        return (self.documentation_nl if language == "nl" else "") or self.documentation
 
     @property
     def variable_names(self) -> tuple[str, ...]:
@@ -411,11 +417,13 @@ def work_unit(
     retry_plan: str = "",
     throws: Mapping[str, str] | None = None,
     rights: Sequence[str] = (),
+    nl: str = "",
 ) -> Callable[[UnitFunction], UnitFunction]:
     """Declare a function ``(work: Work, inputs: <Inputs>) -> <Outputs> | None`` as the unit ``theme.verb_object``.
 
-    A need is a Need, or just its purpose where the alias is the kind: ``{"zrc": "Zaken API"}``. The function stays
-    callable as it is. Raises TypeError when its name, signature, needs or documentation does not fit.
+    A need is a Need, or just its purpose where the alias is the kind: ``{"zrc": "Zaken API"}``. The docstring is the
+    unit's page in the catalogue, ``nl`` the same page in Dutch. The function stays callable as it is. Raises TypeError
+    when its name, signature, needs or documentation does not fit.
     """
     if not UNIT_NAME.fullmatch(name):
         raise TypeError(f"{name!r}: a work unit is named theme.verb_object, in lower case")
@@ -437,6 +445,7 @@ def work_unit(
             throws=dict(throws or {}),
             rights=tuple(rights),
             may_answer_nothing=signature.may_answer_nothing,
+            documentation_nl=inspect.cleandoc(nl),
         )
         setattr(function, UNIT_ATTRIBUTE, unit)
         return function

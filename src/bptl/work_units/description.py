@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from pydantic import AnyUrl, BaseModel
+from pydantic import AnyUrl, BaseModel, WithJsonSchema
 
 from bptl.engines.variables import File, Xml
 from bptl.work_units.contract import WorkUnit
@@ -28,11 +28,16 @@ WORDS: dict[Any, str] = {
     time: "time",
     timedelta: "duration",
     UUID: "UUID",
+    AnyUrl: "web address",
     File: "file",
     Xml: "XML document",
     dict: "object",
     list: "list",
 }
+
+
+ADDRESS = {"type": "string", "format": "uri"}
+"""JSON schema (``WithJsonSchema``) of a text that is a web address and must stay as it was written."""
 
 
 class VariableDescription(NamedTuple):
@@ -64,11 +69,13 @@ def outputs_of(unit: WorkUnit) -> tuple[VariableDescription, ...]:
     return tuple(_described(unit.outputs, answers=True)) if unit.outputs else ()
 
 
-def type_in_words(annotation: Any) -> str:
+def type_in_words(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     """The annotation of a field as a modeller says it: "whole number", "list of text", "'a' or 'b'"."""
+    if any(isinstance(part, WithJsonSchema) and part.json_schema == ADDRESS for part in metadata):
+        return WORDS[AnyUrl]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return type_in_words(arguments[0])
+        return type_in_words(arguments[0], arguments[1:])
     if origin is Literal:
         return " or ".join(repr(value) for value in arguments)
     if origin in (typing.Union, types.UnionType):
@@ -85,7 +92,7 @@ def _class_in_words(kind: Any) -> str:
         if issubclass(kind, BaseModel):
             return "object"
         if issubclass(kind, AnyUrl):
-            return "web address"
+            return WORDS[AnyUrl]
     return WORDS.get(kind) or str(getattr(kind, "__name__", kind))
 
 
@@ -97,7 +104,7 @@ def _described(
         required = field.is_required()
         yield VariableDescription(
             name=above + names[0],
-            type=type_in_words(field.annotation),
+            type=type_in_words(field.annotation, field.metadata),
             required=required,
             default=None if required else field.get_default(call_default_factory=True, validated_data={}),
             description=field.description or "",

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Celery, signals
 from django.conf import settings
+from django.db import close_old_connections
 
 from bptl.lib.log import quiet
 
@@ -26,14 +27,22 @@ def configuration() -> dict[str, Any]:
     return {name.removeprefix(PREFIX).lower(): getattr(settings, name) for name in names}
 
 
-app = Celery("bptl")
+# Without Celery's help for Django, which runs Django's checks in every process (they import all pages to look at their
+# addresses) and opens a connection to the database for every job.
+app = Celery("bptl", fixups=[])
 app.config_from_object(configuration())
 app.conf.task_default_queue = WORK
 app.conf.task_routes = {"bptl.poll": {"queue": LONG_POLLING}}
-app.conf.imports = ("bptl.workers.jobs",)
 
 
 @signals.setup_logging.connect(weak=False)
 def keep_our_logging(**_: Any) -> None:
     """Listening to this signal keeps Celery from setting up logging of its own; it would tell of every message."""
     quiet("celery.app.trace", "celery.worker.strategy", "celery.beat")
+
+
+@signals.task_prerun.connect(weak=False)
+@signals.task_postrun.connect(weak=False)
+def close_spent_connections(**_: Any) -> None:
+    """As around a request: a connection that broke, or is older than DB_CONN_MAX_AGE, serves no further job."""
+    close_old_connections()

@@ -21,8 +21,9 @@ from bptl.workers.member import Member
 
 log = get_logger(__name__)
 
-LOOK_EVERY = 1.0
-"""Seconds between looks for changed mappings: a new one is polled at once, beside the poll that is under way."""
+LOOK_EVERY = 1.5
+"""Seconds between looks for changed mappings: a new one is polled at once, beside the poll that is under way.
+Leadership is renewed with every second look."""
 
 ORPHANED_AFTER = 15.0
 

@@ -1,8 +1,14 @@
-"""The schedule that ships with beat: a fresh installation polls and sweeps, with nobody touching a page."""
+"""``bptl beat`` with the schedule that ships: a fresh installation polls and sweeps, with nobody touching a page.
+
+Beat names jobs and never does one: nothing here may import ``jobs``, or what they do (decision 0020).
+"""
 
 from __future__ import annotations
 
+import math
+import signal
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -10,20 +16,24 @@ from amqp.exceptions import ChannelError
 from celery.apps.beat import Beat
 from celery.beat import ScheduleEntry, Service
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, close_old_connections
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from bptl.lib.log import get_logger
+from bptl.lib.log import configure, get_logger
 from bptl.tasks.models import ProcessKind
 from bptl.tasks.upkeep import processes
 from bptl.workers import alive
 from bptl.workers.app import LONG_POLLING, WORK, app
+from bptl.workers.loops import backoff
 
 log = get_logger(__name__)
 
 POLL_EVERY = 5.0
 SWEEP_EVERY = 2.0
 """Seconds. A dead process is found when it has been silent for 15 s: what comes on top of that is this interval."""
+
+LOOK_EVERY = 2.0
+"""Seconds between heartbeats, and between looks for a changed schedule."""
 
 MOST_WAITING = 100
 """Messages in a queue at which beat sends no more: nobody takes them, and a broker's memory is small. Not an expiry in
@@ -35,7 +45,36 @@ app.conf.beat_schedule = {
 }
 SCHEDULER = "bptl.workers.schedule:Scheduler"
 
-app.conf.beat_max_loop_interval = 2.0
+app.conf.beat_max_loop_interval = LOOK_EVERY
+
+
+def run() -> int:
+    """Run beat with the shipped schedule until it is told to stop; answers the exit code."""
+    configure(level=settings.CELERY_LOGLEVEL, form="console" if settings.BPTL_LOG_FORMAT == "console" else "json")
+    stopping = threading.Event()
+    failures = 0
+    current: list[PunctualBeat] = []
+
+    def stop(*_: object) -> None:
+        stopping.set()
+        for punctual in current:
+            punctual.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    while not stopping.is_set():
+        current[:] = [PunctualBeat(stopping=stopping)]
+        try:
+            current[0].run()
+        except Exception:
+            # Beat gives up when the database is away at the wrong moment; the fleet needs it to come back by itself.
+            failures += 1
+            alive.show()
+            log.exception("beat.failed", failures=failures)
+            close_old_connections()
+            stopping.wait(backoff(failures))
+    log.info("process.stopped", kind="beat")
+    return 0
 
 
 class PunctualBeat(Beat):
@@ -64,22 +103,33 @@ class PunctualBeat(Beat):
 
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
-    """django-celery-beat's scheduler; every tick is this process's heartbeat, so that it tells the truth."""
+    """django-celery-beat's scheduler; its ticks are this process's heartbeat, so that it tells the truth."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._process_id: uuid.UUID | None = None
+        self._beat_at = self._looked_at = -math.inf
         super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """One round of the loop; answers the seconds until the next."""
         alive.show()
         try:
-            if self._process_id is None or not processes.beat(self._process_id):
-                self._process_id = processes.register(ProcessKind.BEAT)
+            # Every message that is due is a tick, and one more follows it; an UPDATE for each would be far too many.
+            if (now := time.monotonic()) >= self._beat_at + LOOK_EVERY:
+                if self._process_id is None or not processes.beat(self._process_id):
+                    self._process_id = processes.register(ProcessKind.BEAT)
+                self._beat_at = now
         except DatabaseError:
             log.exception("beat.without_database")
         wait: float = super().tick(*args, **kwargs)
         return wait
+
+    def schedule_changed(self) -> bool:
+        """Whether somebody changed the schedule, looked up once in two seconds: each tick asks several times."""
+        if (now := time.monotonic()) < self._looked_at + LOOK_EVERY:
+            return False
+        self._looked_at = now
+        return bool(super().schedule_changed())
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any) -> None:
         """Send the message of one entry that is due, unless its queue is full of messages that nobody takes."""

@@ -1,4 +1,4 @@
-"""Starts the processes: ``bptl poll``, ``bptl work``, ``bptl beat``. Celery's Worker runs inside the first two."""
+"""Starts the processes ``bptl poll`` and ``bptl work``, inside which Celery's Worker runs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 from celery import signals
 from celery.utils import nodenames
 from django.conf import settings
-from django.db import close_old_connections
 from django.db.backends.signals import connection_created
 
 from bptl.lib.log import LogFormat, configure, get_logger
 from bptl.tasks import sessions, wake
 from bptl.tasks.execution import service_calls
 from bptl.tasks.models import ProcessKind
-from bptl.workers import alive, leadership, local
+from bptl.workers import jobs as _jobs  # noqa: F401 - importing registers them
+from bptl.workers import leadership, local
 from bptl.workers.app import LONG_POLLING, WORK, app
 from bptl.workers.clients import Clients
 from bptl.workers.ear import Ear
@@ -30,7 +30,6 @@ from bptl.workers.keeper import Keeper
 from bptl.workers.loops import backoff
 from bptl.workers.member import Member
 from bptl.workers.poller import Poller
-from bptl.workers.schedule import PunctualBeat
 from bptl.workers.stand_in import StandIn
 from bptl.workers.waker import Waker
 
@@ -38,6 +37,10 @@ log = get_logger(__name__)
 
 JOBS_AT_ONCE = 2
 """Celery's own threads: jobs only poke the places, and a second poll message must find somebody to refuse it."""
+
+TELL_EVERY = 5.0
+"""Seconds between the events by which Celery's monitoring knows a process, as between our own heartbeats: Celery's own
+2 are felt in an idle fleet. Flower calls a worker offline after twice this time."""
 
 
 def poll() -> int:
@@ -107,7 +110,7 @@ def work(*, places: int | None = None) -> int:
 
     code = _celery(WORK, on_stop=stop)
     floor.drain(grace=settings.BPTL_GRACE_SECONDS)
-    service_calls.flush()
+    service_calls.stop()
     waker.stop()
     member.leave()
     log.info("process.stopped", kind="work", restarts=restart.is_set())
@@ -116,35 +119,6 @@ def work(*, places: int | None = None) -> int:
     if floor.stuck:
         os._exit(code)  # a unit that does not end would keep the interpreter from ending
     return code
-
-
-def beat() -> int:
-    """Run beat with the shipped schedule until it is told to stop; answers the exit code."""
-    _log()
-    stopping = threading.Event()
-    failures = 0
-    current: list[PunctualBeat] = []
-
-    def stop(*_: object) -> None:
-        stopping.set()
-        for punctual in current:
-            punctual.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    while not stopping.is_set():
-        current[:] = [PunctualBeat(stopping=stopping)]
-        try:
-            current[0].run()
-        except Exception:
-            # Beat gives up when the database is away at the wrong moment; the fleet needs it to come back by itself.
-            failures += 1
-            alive.show()
-            log.exception("beat.failed", failures=failures)
-            close_old_connections()
-            stopping.wait(backoff(failures))
-    log.info("process.stopped", kind="beat")
-    return 0
 
 
 def _log() -> None:
@@ -197,6 +171,7 @@ def _worker(queue: str) -> Any:
         pool="threads",
         concurrency=JOBS_AT_ONCE,
         loglevel=settings.CELERY_LOGLEVEL,
+        heartbeat_interval=TELL_EVERY,
         without_gossip=True,
         without_mingle=True,
         quiet=True,

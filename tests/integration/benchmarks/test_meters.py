@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from benchmarks.meters import SETTINGS, Commands, Cpu, Sql, resident_mb, tree
+from benchmarks.meters import SETTINGS, Commands, Cpu, Sql, resident_mb, shared_out_mb, tree
 from stage.postgres import Postgres, connect
 from tests.integration.waiting import until
 
@@ -54,11 +54,12 @@ def test_descendants_belong_to_a_tree_and_have_a_size() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         members = list(tree(process.pid))
-        sizes = resident_mb(process.pid)
+        sizes, shared_out = resident_mb(process.pid), shared_out_mb(process.pid)
         subprocess.run(["kill", *map(str, reversed(members))], check=True)
 
     assert len(members) == len(sizes) == 2
     assert all(0 < size < 100 for size in sizes)
+    assert 0 < shared_out < sum(sizes), "both run the same program"
 
 
 def test_statements_of_the_measured_database_are_counted(postgres: Postgres) -> None:

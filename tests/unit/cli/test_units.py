@@ -39,6 +39,11 @@ class Verzonden(Outputs):
     retry_plan="R3/PT30S",
     rights=["CREATE on process instance"],
     replaces="acme.old.SendInvoice",
+    nl="""
+    Verstuur een factuur.
+
+    Per e-mail.
+    """,
 )
 def send_invoice(work: Work, inputs: Factuur) -> Verzonden:
     """Send an invoice.
@@ -107,6 +112,7 @@ def test_the_list_comes_as_json_for_machines() -> None:
         "oorzaak.bedrag",
     ]
     assert invoice["services"] == {"zrc": {"kind": "zrc", "purpose": "Zaken API", "optional": False}}
+    assert invoice["snippet"].startswith('<bpmn:serviceTask id="acme_send_invoice"')
 
 
 @pytest.mark.parametrize("name", ["acme.send_invoice", "acme.old.SendInvoice"])
@@ -127,6 +133,20 @@ def test_one_unit_is_explained_in_full_under_either_name(name: str) -> None:
         "acme.old.SendInvoice",
     ):
         assert expected in result.stdout
+
+
+def test_the_page_of_a_unit_is_there_in_dutch_where_it_was_written() -> None:
+    shown = bptl_units("show", "acme.send_invoice", "--language", "nl").stdout
+    assert "Verstuur een factuur.\n\nPer e-mail.\n" in shown
+    assert "By mail." not in shown
+    assert "Greet the applicant" in bptl_units("show", "demo.quick", "--language", "nl").stdout
+
+
+def test_a_modeller_finds_the_service_task_to_paste() -> None:
+    assert (
+        '<camunda:inputParameter name="zaakUrl">${zaakUrl}</camunda:inputParameter>'
+        in bptl_units("show", "acme.send_invoice").stdout
+    )
 
 
 def test_one_unit_comes_as_json_too() -> None:

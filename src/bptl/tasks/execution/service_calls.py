@@ -10,7 +10,9 @@ import queue
 import threading
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import (
     DatabaseError,
@@ -56,10 +58,10 @@ class _Made:
 
 
 class Writer:
-    """Writes from a thread of its own, which begins with the first call."""
+    """Writes from a thread of its own, which begins with a call and ends with ``stop``."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[_Made] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[_Made | None] = queue.Queue(MOST_WAITING)
         self._beginning = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -72,12 +74,18 @@ class Writer:
         except queue.Full:
             log.error("service_call.not_recorded", task_id=task_id, service=call.service, reason="too many wait")
 
-    def flush(self, *, timeout: float) -> bool:
-        """Wait at most ``timeout`` seconds until all is written; whether it is."""
-        deadline = time.monotonic() + timeout
-        while self._waiting.unfinished_tasks and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return not self._waiting.unfinished_tasks
+    def stop(self, *, timeout: float) -> bool:
+        """Write what waits, at most ``timeout`` seconds, and end the thread; whether all is written."""
+        with self._beginning:
+            thread, self._thread = self._thread, None
+        if thread is None:
+            return True
+        try:
+            self._waiting.put(None, timeout=timeout)
+        except queue.Full:
+            return False
+        thread.join(timeout)
+        return not thread.is_alive()
 
     def _begin(self) -> None:
         with self._beginning:
@@ -86,46 +94,56 @@ class Writer:
                 self._thread.start()
 
     def _run(self) -> None:
-        while True:
+        ends = False
+        while not ends:
             try:
                 group = [self._waiting.get(timeout=IDLE)]
             except queue.Empty:
                 connections.close_all()
                 group = [self._waiting.get()]
-            time.sleep(GATHER)
-            while len(group) < GROUP:
+            if group[0] is not None:
+                time.sleep(GATHER)
+            while group[-1] is not None and len(group) < GROUP:
                 try:
                     group.append(self._waiting.get_nowait())
                 except queue.Empty:
                     break
-            self._write(group)
-            for _ in group:
-                self._waiting.task_done()
+            ends = group[-1] is None
+            self._write([made for made in group if made is not None])
+        connections.close_all()
 
     def _write(self, group: list[_Made]) -> None:
-        try:
-            rows = storable([_row(made) for made in group])
-        except Exception:
-            # The border of foreign text: what cannot be kept must not keep the others from being kept.
-            log.exception("service_call.not_recorded", calls=len(group))
-            return
-        while not self._written(rows):
-            if self._waiting.full():
-                log.error("service_call.not_recorded", calls=len(group), reason="the database is away")
-                return
-            time.sleep(1)
+        rows = []
+        for made in group:
+            try:
+                rows.append(_row(made))
+            except Exception:
+                # The border of foreign text: what cannot be kept must not keep the others from being kept.
+                log.exception("service_call.not_recorded", task_id=made.task_id, service=made.call.service)
+        if rows:
+            self._insert(rows)
 
-    def _written(self, rows: str) -> bool:
-        """Whether there is nothing left to try."""
-        try:
-            sql.query(_WRITE, [rows])
-        except (OperationalError, InterfaceError, InternalError) as error:
-            log.warning("service_calls.without_database", error=str(error))
-            close_old_connections()
-            return False
-        except DatabaseError:
-            log.exception("service_call.not_recorded", reason="the database refuses it")
-        return True
+    def _insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert them, as soon as the database is there; one by one when it refuses a value."""
+        while True:
+            try:
+                sql.query(_WRITE, [storable(rows)])
+            except (OperationalError, InterfaceError, InternalError) as error:
+                log.warning("service_calls.without_database", error=str(error))
+                close_old_connections()
+                if self._waiting.full():
+                    log.error("service_call.not_recorded", calls=len(rows), reason="the database is away")
+                    return
+                time.sleep(1)
+            except DatabaseError:
+                if len(rows) == 1:
+                    log.exception("service_call.not_recorded", reason="the database refuses it")
+                    return
+                for row in rows:
+                    self._insert([row])
+                return
+            else:
+                return
 
 
 _writer = Writer()
@@ -136,12 +154,12 @@ def record(task_id: int, lease_id: uuid.UUID, call: Call) -> None:
     _writer.put(task_id, lease_id, call)
 
 
-def flush(*, timeout: float = 2.0) -> bool:
-    """Write what was recorded; whether all is written. For a process that ends."""
-    return _writer.flush(timeout=timeout)
+def stop(*, timeout: float = 2.0) -> bool:
+    """Write what was recorded; whether all is written. For a process that ends; a later call begins anew."""
+    return _writer.stop(timeout=timeout)
 
 
-def _row(made: _Made) -> dict[str, object]:
+def _row(made: _Made) -> dict[str, Any]:
     call = made.call
     record = kept(call)
     return {

@@ -1,0 +1,1 @@
+"""Work units on the ZGW APIs: zaken and what belongs to them."""
