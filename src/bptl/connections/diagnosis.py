@@ -12,6 +12,8 @@ import requests
 from django.utils.translation import gettext as _
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, ReadTimeoutError
 
+from bptl.lib.http import AnswerUnknown
+
 EXPIRED, NOT_YET, UNTRUSTED, OTHER_NAME = {10}, {9}, {18, 19, 20, 21}, {62, 63, 64}
 """Verify codes of OpenSSL (x509_vfy.h)."""
 
@@ -26,6 +28,7 @@ def reason(error: BaseException, address: str) -> str:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     told = {"host": host, "port": port}
     links = list(_links(error))
+    sent = any(isinstance(link, AnswerUnknown) for link in links)
     # The most telling link first, wherever in the chain it stands.
     rules: tuple[tuple[Any, Callable[[Any], str]], ...] = (
         (ssl.SSLError, lambda link: _tls(link, host, port)),
@@ -33,7 +36,8 @@ def reason(error: BaseException, address: str) -> str:
         (ConnectionRefusedError, lambda _link: _refused() % told),
         ((ReadTimeoutError, requests.ReadTimeout), lambda _link: _unanswered() % told),
         ((ConnectionResetError, ConnectionAbortedError, BrokenPipeError), lambda _link: _cut() % told),
-        ((ConnectTimeoutError, requests.ConnectTimeout, TimeoutError), lambda _link: _unreached() % told),
+        ((ConnectTimeoutError, requests.ConnectTimeout), lambda _link: _unreached() % told),
+        (TimeoutError, lambda _link: (_unanswered() if sent else _unreached()) % told),
     )
     for kinds, say in rules:
         for link in links:

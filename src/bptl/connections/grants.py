@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from bptl.work_units import registry
-
 ALL = "*"
 THEME = ".*"
 
@@ -23,6 +21,9 @@ class UnknownGrant(Exception):
 
 def normalised(texts: Iterable[str]) -> list[str]:
     """The grants in one order, each once, by the units' names of today. Raises UnknownGrant."""
+    # Here, because every process has rows of applications, and few have units.
+    from bptl.work_units import registry
+
     units = registry.load()
     themes = {name.partition(".")[0] + THEME for name in units.names()}
     found = set()

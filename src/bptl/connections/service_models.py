@@ -10,7 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from bptl.clients.access import DataClass, Kind
+from bptl.clients.kinds import DataClass, Kind
 from bptl.connections import addresses, grants
 from bptl.connections.addresses import checked
 from bptl.connections.encrypted import Clear, EncryptedField

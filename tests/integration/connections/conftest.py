@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from bptl.connections import directory
 from bptl.connections.models import Engine, Mapping, MappingService
@@ -32,9 +33,10 @@ def mapped(engine: Engine) -> Callable[..., Mapping]:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> Iterator[None]:
-    """What one test saved is believed by no other."""
+    """What one test saved is believed by no other; texts are those of the command line."""
     directory.forget()
-    yield
+    with translation.override("en"):
+        yield
     directory.forget()
 
 

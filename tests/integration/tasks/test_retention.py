@@ -169,7 +169,7 @@ def test_what_is_kept_for_ever_is_kept(scene: Scene) -> None:
     assert run(nothing) == Removed()
     assert everything_about(task) == before
     assert run(replace(nothing, data=30 * DAY)) == Removed(emptied=1)
-    assert rows_of(task) == [1, 1, 1, 1, 0]
+    assert rows_of(task) == [1, 1, 1, 1, 1]
 
 
 def test_the_settings_say_days_and_0_is_for_ever(settings: Any) -> None:
@@ -334,14 +334,14 @@ def test_a_call_keeps_its_whole_answer_and_then_goes_whole(scene: Scene, status:
 def test_a_call_that_is_under_way_or_waits_for_a_person_stays(scene: Scene, status: Status) -> None:
     task = called(scene, status, days=10_000)
     assert run() == Removed()
-    assert rows_of(task) == [1, 1, 1, 1, 0]
+    assert rows_of(task) == [1, 1, 1, 1, 1]
 
 
 def test_a_call_with_an_effect_whose_end_nobody_knows_stays(scene: Scene) -> None:
     task = called(scene, Status.RETURNED, days=10_000)
     Effect.objects.filter(task=task).update(end="", ended_at=None, result=None)
     assert run() == Removed()
-    assert rows_of(task) == [1, 1, 1, 1, 0]
+    assert rows_of(task) == [1, 1, 1, 1, 1]
 
 
 # small steps

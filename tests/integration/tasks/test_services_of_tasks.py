@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 from click.testing import CliRunner
-from django.db import connection
 
 from bptl.cli.main import bptl
 from bptl.connections import directory
@@ -24,7 +23,6 @@ from bptl.work_units import registry
 from tests.doubles.outside import Outside
 from tests.integration.connections import units
 from tests.integration.scene import Scene
-from tests.integration.waiting import until
 
 APP = "https://ac.example.nl/applicaties/1"
 
@@ -72,11 +70,7 @@ def ending(scene: Scene, claim: Claim) -> Ending:
     return ended
 
 
-def test_a_call_is_kept_with_its_task_without_what_nobody_may_see(
-    committed_scene: Scene, outside: Outside, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The writer gives its connection up, so that the next test finds an empty database.
-    monkeypatch.setattr(service_calls, "IDLE", 0.1)
+def test_a_call_is_kept_with_its_task_without_what_nobody_may_see(committed_scene: Scene, outside: Outside) -> None:
     prepare(committed_scene, outside)
     claim = claimed(committed_scene)
     assert ending(committed_scene, claim).outcome is Outcome.COMPLETED
@@ -87,13 +81,6 @@ def test_a_call_is_kept_with_its_task_without_what_nobody_may_see(
     assert "111222333" not in call.answer_body
     told = CliRunner().invoke(bptl, ["tasks", "show", str(claim.task_id)]).output
     assert f"lease 1: GET {outside.root}zaken/1 (zaken): 200 in" in told
-    until(lambda: connections_to_this_database() == 1)
-
-
-def connections_to_this_database() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
-        return int(cursor.fetchone()[0])
 
 
 def test_an_unknown_application_is_an_incident_at_once_and_nothing_is_sent(
