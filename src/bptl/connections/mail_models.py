@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from bptl.connections import mail_templates
+if TYPE_CHECKING:
+    from bptl.connections.mail_templates import Template
 
 
 class MailTemplate(models.Model):
@@ -34,9 +37,12 @@ class MailTemplate(models.Model):
         return self.name
 
     @property
-    def template(self) -> mail_templates.Template:
+    def template(self) -> Template:
         """Its sources."""
-        return mail_templates.Template(self.subject, self.text, self.html)
+        # Here: every process has this model, and few have mails to fill (docs/adr/0020-processes-load-what-they-use.md).
+        from bptl.connections.mail_templates import Template
+
+        return Template(self.subject, self.text, self.html)
 
     def clean(self) -> None:
         """Refuse what could not be filled, with the line, and names that no mail knows."""

@@ -169,7 +169,7 @@ def test_what_is_kept_for_ever_is_kept(scene: Scene) -> None:
     assert run(nothing) == Removed()
     assert everything_about(task) == before
     assert run(replace(nothing, data=30 * DAY)) == Removed(emptied=1)
-    assert rows_of(task) == [1, 1, 1, 1, 1]
+    assert rows_of(task) == [1, 1, 1, 1, 0]
 
 
 def test_the_settings_say_days_and_0_is_for_ever(settings: Any) -> None:
