@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bptl.clients.errors import NotFound
 from bptl.lib.redaction import redact
 from bptl.tasks.execution.faults import DETAILS_LIMIT, MESSAGE_LIMIT, details_of, message_of
 from bptl.work_units.contract import FieldFault, InvalidInput, TryAgain
@@ -59,6 +60,13 @@ def test_credentials_are_taken_out_of_message_and_details() -> None:
         assert secret not in text
         assert "hunter22" not in text
         assert "zaken.example.com" in text
+
+
+def test_a_bsn_in_the_address_of_a_call_travels_to_no_engine() -> None:
+    url = "https://brp.example.nl/personen/111222333"
+    error = NotFound(f"brp answered 404 to GET {url}", service="brp", method="GET", url=url, status=404)
+    assert message_of(error) == "brp answered 404 to GET https://brp.example.nl/personen/***"
+    assert "111222333" not in details_of(error)
 
 
 def test_words_that_are_no_credentials_stay() -> None:
