@@ -39,7 +39,7 @@ class MailTemplate(models.Model):
     @property
     def template(self) -> Template:
         """Its sources."""
-        # Here: every process has this model, and few have mails to fill (docs/adr/0020-processes-load-what-they-use.md).
+        # Here: every process has this model, and few fill mails (docs/adr/0020-processes-load-what-they-use.md).
         from bptl.connections.mail_templates import Template
 
         return Template(self.subject, self.text, self.html)
