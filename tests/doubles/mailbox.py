@@ -36,6 +36,9 @@ from stage.ports import HOST, free_port
 CUT = "cut"
 """Of DATA: the message is kept, then the connection is cut."""
 
+HELD = "held"
+"""Of DATA: the message is kept, and its sender waits for the answer as long as it lives."""
+
 LOST = "lost"
 """Of DATA: the message is lost, and the connection is cut."""
 
@@ -98,8 +101,8 @@ class Mailbox:
     """One server on 127.0.0.1, by default on a port of its own; thread-safe.
 
     ``answers`` says what a verb (MAIL, RCPT, DATA) is answered instead, such as ``{"RCPT": "550 no such user"}``; DATA
-    may be CUT or LOST. ``login`` is the only username and password that it takes, if any. ``certificate`` (file, file
-    of its key) lets it speak STARTTLS. In ``folder`` each message becomes a file.
+    may be CUT, HELD or LOST. ``login`` is the only username and password that it takes, if any. ``certificate`` (file,
+    file of its key) lets it speak STARTTLS. In ``folder`` each message becomes a file.
     """
 
     def __init__(
@@ -193,11 +196,14 @@ class _Handler:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         answer = self._mailbox.answer("DATA")
-        if answer.startswith("2") or answer == CUT:
+        if answer.startswith("2") or answer in {CUT, HELD}:
             content = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
             message = BytesParser(EmailMessage, policy=default).parsebytes(content)
             recipients = [str(one) for one in envelope.rcpt_tos]
             self._mailbox.keep(Received(str(envelope.mail_from), recipients, message, content))
+        if answer == HELD:
+            # Who hangs up, or the end of this server, ends the wait: aiosmtpd cancels it.
+            await asyncio.Event().wait()
         if answer in {CUT, LOST} and isinstance(server.transport, asyncio.WriteTransport):
             server.transport.abort()
         return answer

@@ -19,8 +19,11 @@ from bptl.clients.errors import Unreadable
 
 Resource = dict[str, Any]
 
-UPLOAD_SECONDS = 60.0
-"""How long a call that carries content may take, where the service has less."""
+SLOWEST_UPLOAD = 200_000
+"""Bytes of content that go out in a second at least: for them a call has more time than the service's."""
+
+DOWNLOAD_SECONDS = 60.0
+"""How long a download may take, where the service has less: its size is known when it is there."""
 
 LIST = "enkelvoudiginformatieobjecten"
 
@@ -44,7 +47,7 @@ class DocumentenClient(ServiceClient):
         With ``inhoud`` (base64) it is complete. With ``inhoud`` null and a ``bestandsomvang`` above 0 it is locked, the
         answer has its ``lock``, and it waits for the content of its ``bestandsdelen``.
         """
-        return self.create(LIST, body, timeout=self._upload_seconds)
+        return self.create(LIST, body, timeout=self.upload_seconds(len(body.get("inhoud") or "")))
 
     def change_informatieobject(self, informatieobject: str, changes: Mapping[str, Any], *, lock: str) -> Resource:
         """A new version with ``changes``."""
@@ -53,7 +56,7 @@ class DocumentenClient(ServiceClient):
     def upload_bestandsdeel(self, bestandsdeel: str, content: bytes, *, lock: str) -> None:
         """Give the content of one part; its size is the part's ``omvang``. Giving it again does no harm."""
         files = {"inhoud": ("inhoud", content, "application/octet-stream"), "lock": (None, lock)}
-        self.call("PUT", bestandsdeel, files=files, timeout=self._upload_seconds)
+        self.call("PUT", bestandsdeel, files=files, timeout=self.upload_seconds(len(content)))
 
     def lock(self, informatieobject: str) -> str:
         """Lock it and answer the lock; Rejected with ``existing-lock`` when it is locked already."""
@@ -75,11 +78,16 @@ class DocumentenClient(ServiceClient):
         address, mark, query = informatieobject.partition("?")
         # The API answers 406 to who wants JSON.
         headers = {"Accept": "*/*"}
-        return self.call("GET", f"{address}/download{mark}{query}", headers=headers, timeout=self._upload_seconds).body
+        seconds = max(DOWNLOAD_SECONDS, self.access.timeout)
+        return self.call("GET", f"{address}/download{mark}{query}", headers=headers, timeout=seconds).body
 
-    @property
-    def _upload_seconds(self) -> float:
-        return max(UPLOAD_SECONDS, self.access.timeout)
+    def upload_seconds(self, size: int) -> float:
+        """How long a call may take that carries ``size`` bytes of content.
+
+        A letter gets hardly more than any other call: what became of one that was cut off is asked when it must have
+        given up, and until then its task waits.
+        """
+        return self.access.timeout + size / SLOWEST_UPLOAD
 
 
 def _last(informatieobject: str) -> str:

@@ -16,7 +16,8 @@ Kind = Literal["500-before", "500-after", "cut-before", "cut-after", "503", "429
 @dataclass
 class Fault:
     """``path`` is a pattern (fnmatch) of the whole path; no ``method`` means any. ``seconds`` is the longest that a
-    slow call waits, ``until`` what ends its waiting sooner; ``retry_after`` is said with 503 and 429.
+    slow call waits, ``until`` what ends its waiting sooner; ``retry_after`` is said with 503 and 429. ``met`` counts
+    the calls that met it, ``waited`` those that wait or have waited: with ``slow-after`` each was carried out.
     """
 
     path: str
@@ -27,6 +28,7 @@ class Fault:
     until: threading.Event | None = None
     retry_after: int | None = None
     met: int = 0
+    waited: int = 0
 
 
 class Faults:
@@ -61,6 +63,8 @@ class Faults:
 
     def wait(self, fault: Fault) -> None:
         """What is slow, until its time is over or the double ends."""
+        with self._lock:
+            fault.waited += 1
         (fault.until or self._ended).wait(fault.seconds)
 
     def end(self) -> None:

@@ -61,11 +61,11 @@ def test_a_slow_call_is_carried_out_when_its_time_has_come(bptl: Caller, zgw: Zg
 
 def test_a_call_can_work_long_before_its_answer_comes(bptl: Caller, zgw: ZgwDouble) -> None:
     released = threading.Event()
-    zgw.fault(ZAKEN, kind="slow-after", until=released)
+    fault = zgw.fault(ZAKEN, kind="slow-after", until=released)
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(bptl.post, "zrc/zaken", bptl.zaak_body(identificatie="ZAAK-1"))
-        until(lambda: zgw.count("zaken", "ZAAK-1") == 1)
-        assert not answer.done()
+        until(lambda: fault.waited == 1)
+        assert (zgw.count("zaken", "ZAAK-1"), answer.done()) == (1, False)
         released.set()
         assert answer.result(10).status_code == 201
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stage.ports import HOST
-from tests.doubles.mailbox import CUT, LOST, Mailbox
+from tests.doubles.mailbox import CUT, HELD, LOST, Mailbox
 from tests.doubles.tls import certify
 
 
@@ -94,6 +94,15 @@ def test_a_cut_before_it_is_kept_looks_the_same_to_the_sender(mailbox: Mailbox) 
     with pytest.raises(smtplib.SMTPServerDisconnected):
         send(mailbox, message("a@example.org"))
     assert not mailbox.received
+
+
+def test_a_message_can_be_kept_while_its_sender_waits_until_it_goes(mailbox: Mailbox) -> None:
+    mailbox.end(HELD)
+    with smtplib.SMTP(HOST, mailbox.port, timeout=1) as client, pytest.raises(smtplib.SMTPServerDisconnected):
+        client.send_message(message("a@example.org"))
+    assert mailbox.count("<bptl-1@example.org>") == 1
+    send(mailbox, message("b@example.org"))
+    assert len(mailbox.to("b@example.org")) == 1
 
 
 @pytest.mark.parametrize("status", [451, 554])

@@ -26,8 +26,8 @@ def drc(zgw: ZgwDouble, application: Application = LIMITED) -> DocumentenClient:
     return DocumentenClient(zgw.access("drc", application), FakeWork())
 
 
-def document(zgw: ZgwDouble, *, zaak: str = "", **more: Any) -> str:
-    """The address of a document that is there, perhaps in a zaak."""
+def document(zgw: ZgwDouble, *, zaak: str = "", by: DocumentenClient | None = None, **more: Any) -> str:
+    """The address of a document that is there, perhaps in a zaak; ``by`` is who creates it."""
     body = {
         "bronorganisatie": RSIN,
         "creatiedatum": "2026-01-05",
@@ -39,7 +39,7 @@ def document(zgw: ZgwDouble, *, zaak: str = "", **more: Any) -> str:
         "bestandsomvang": 1,
         **more,
     }
-    url = str(drc(zgw).create_informatieobject(body)["url"])
+    url = str((by or drc(zgw)).create_informatieobject(body)["url"])
     if zaak:
         zrc(zgw).create_zaakinformatieobject({"zaak": zaak, "informatieobject": url})
     return url

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from bptl.clients.documenten import UPLOAD_SECONDS, DocumentenClient
+from bptl.clients.documenten import DocumentenClient
 from bptl.work_units.contract import Happened, NeverAgain, Uncertain, Work
 from bptl.work_units.zgw import locks
 from bptl.work_units.zgw.effects import send
@@ -37,7 +37,7 @@ def _create(
 ) -> dict[str, Any]:
     """Its url, and the lock and bestandsdelen of one whose content is awaited."""
     at_once = len(content) <= LARGEST_AT_ONCE
-    body = {
+    body: dict[str, Any] = {
         **fields,
         "bestandsomvang": len(content),
         "inhoud": base64.b64encode(content).decode() if at_once else None,
@@ -65,7 +65,7 @@ def _create(
         lambda: _made(drc.create_informatieobject(body)),
         arguments=arguments,
         reconcile=find,
-        timeout=UPLOAD_SECONDS,
+        timeout=drc.upload_seconds(len(body["inhoud"] or "")),
     )
     return made
 
@@ -113,5 +113,5 @@ def _upload_part(
         lambda: drc.upload_bestandsdeel(part["url"], content, lock=made["lock"]),
         arguments={"bestandsdeel": part["url"], "omvang": part["omvang"]},
         reconcile=find,
-        timeout=UPLOAD_SECONDS,
+        timeout=drc.upload_seconds(len(content)),
     )
