@@ -27,6 +27,10 @@ from stage.postgres import connect
 from stage.processes import Stage
 
 EMPTY, FILLED, RETAINING = "empty tables", "full tables", "full tables, retention"
+EMPTY_SIDE, FULL_SIDE = "empty", "full"
+FILLED_FILE = "filled.json"
+"""In a folder that keeps tables: what was made."""
+
 FOR_EVER = {f"BPTL_RETENTION_{name}_DAYS": "0" for name in ("DATA", "COMPLETED", "THROWN", "LOST", "CALL")}
 SHORT = {"BPTL_RETENTION_DATA_DAYS": "30", "BPTL_RETENTION_COMPLETED_DAYS": "60"}
 """With these nearly all filled tasks are overdue: retention has work for as long as anybody measures."""
@@ -44,7 +48,6 @@ class Grown:
     """All that was measured."""
 
     tasks: int
-    seconds_of_filling: float = 0
     megabytes: dict[str, float] = field(default_factory=dict)
     runs: dict[str, list[Figures]] = field(default_factory=dict)
     plans: Plans = field(default_factory=Plans)
@@ -77,15 +80,19 @@ class Grown:
 
 
 def run(options: argparse.Namespace, logs: Path, say: Callable[[str], None]) -> int:
-    """The whole profile; 1 when something is not flat."""
-    grown = Grown(options.finished)
+    """The whole profile; 1 when something is not flat.
+
+    ``options.keep`` only fills tables in that folder; ``options.reuse`` measures those of such a folder.
+    """
+    directory = options.keep or options.reuse
     with Stage() as stage:
-        empty, full = (_started(stage, logs / name, environment=FOR_EVER, say=say) for name in ("empty", "full"))
-        say(f"filling: {options.finished:,} finished tasks by COPY")
-        filled = fill(full.bptl.postgres, options.finished)
-        grown.seconds_of_filling = filled.seconds
-        grown.megabytes = _megabytes(full.bptl)
-        say(f"filled in {filled.seconds:.0f} s: {sum(grown.megabytes.values()):,.0f} MB")
+        full = _started(stage, logs / FULL_SIDE, directory=directory, say=say)
+        filled = _reused(directory) if options.reuse else _filled(full.bptl, options.finished, say)
+        if options.keep:
+            (directory / FILLED_FILE).write_text(json.dumps(asdict(filled)))
+            return 0
+        empty = _started(stage, logs / EMPTY_SIDE, say=say)
+        grown = Grown(filled.tasks, megabytes=_megabytes(full.bptl))
         count = 2_000 if options.quick else 10_000
         for number in range(options.rounds + 1):
             sides = [(EMPTY, empty), (FILLED, full)]
@@ -105,10 +112,22 @@ def run(options: argparse.Namespace, logs: Path, say: Callable[[str], None]) -> 
     return 1 if wrong else 0
 
 
-def _started(stage: Stage, logs: Path, *, environment: dict[str, str], say: Callable[[str], None]) -> Measured:
+def _filled(full: Bptl, tasks: int, say: Callable[[str], None]) -> Filled:
+    say(f"filling: {tasks:,} finished tasks by COPY")
+    filled = fill(full.postgres, tasks)
+    say(f"filled in {filled.seconds:.0f} s: {sum(_megabytes(full).values()):,.0f} MB")
+    return filled
+
+
+def _reused(directory: Path) -> Filled:
+    return Filled(**json.loads((directory / FILLED_FILE).read_text()))
+
+
+def _started(stage: Stage, logs: Path, *, say: Callable[[str], None], directory: Path | None = None) -> Measured:
     logs.mkdir(parents=True, exist_ok=True)
     engine = LoadEngine(log=logs / "engine.log")
-    bptl = stage.add(Bptl(logs, engine, settings=(LIBRARIES, *SETTINGS[1:]), environment=environment))
+    settings = (LIBRARIES, *SETTINGS[1:])
+    bptl = stage.add(Bptl(logs, engine, settings=settings, directory=directory, environment=FOR_EVER))
     say(f"starting every process of the BPTL in {logs}")
     bptl.start(unit_of_topic=UNIT_OF_TOPIC)
     return Measured(bptl, engine)
