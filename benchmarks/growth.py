@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -54,8 +55,8 @@ class Grown:
     pages: list[Took] = field(default_factory=list)
     commands: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Seconds on empty and on full tables."""
-    pace: float = 0
-    """Tasks that retention emptied a second, by itself."""
+    paces: list[int] = field(default_factory=list)
+    """Tasks that each run of retention beside the backlog emptied or deleted; there is one run a minute."""
 
     def ratio(self, figure: str, *, run: str = FILLED, beside: str = EMPTY) -> float:
         """A median beside another one; 1 is the same."""
@@ -157,26 +158,30 @@ def _retain(grown: Grown, full: Measured, count: int, rounds: int, say: Callable
     for name in ("work-1", "work-2"):
         full.bptl.stop_part(name)
         full.bptl.start_part(name, extra=SHORT)
-    before = _finished(full.bptl)
     say("looking at the plans of retention")
     with watched(full.bptl.postgres, into=grown.plans):
         full.bptl.send("bptl.retain")
         time.sleep(RETENTION_SECONDS + 5)
-    grown.pace = (before - _finished(full.bptl)) / RETENTION_SECONDS
+    watched_runs = len(_retentions(full.bptl))
     for _ in range(rounds):
         full.bptl.send("bptl.retain")
         time.sleep(1)  # It has begun.
+        begun = time.monotonic()
         _add(grown, RETAINING, full, count, say)
+        time.sleep(max(0.0, RETENTION_SECONDS + 5 - (time.monotonic() - begun)))
+    grown.paces = _retentions(full.bptl)[watched_runs:]
+    say(f"tasks of each run of retention: {grown.paces}")
 
 
-_FINISHED = "SELECT count(*) FILTER (WHERE emptied_at IS NULL) FROM tasks_task"
-
-
-def _finished(bptl: Bptl) -> int:
-    """Tasks that have their data."""
-    with connect(bptl.postgres.environment()) as connection:
-        row = connection.execute(_FINISHED).fetchone()
-    return int(str(row[0])) if row else 0
+def _retentions(bptl: Bptl) -> list[int]:
+    """What each run of retention took away so far, as the workers told: tasks emptied, and tasks deleted."""
+    found = []
+    for name in ("work-1", "work-2"):
+        for line in bptl.part(name).log.read_text().splitlines():
+            if '"retention.ran"' in line:
+                said = json.loads(line)
+                found.append((said["timestamp"], said.get("emptied", 0) + said.get("deleted", 0)))
+    return [tasks for _at, tasks in sorted(found)]
 
 
 def _megabytes(bptl: Bptl) -> dict[str, float]:
@@ -212,7 +217,7 @@ def _show(grown: Grown) -> None:
     print("\n" + table(("slowest pages", "p95 ms", "longest"), [_page(took) for took in slowest]) + "\n")
     for command, (on_empty, on_full) in grown.commands.items():
         print(f"bptl {command}: {on_empty:.2f} s on empty, {on_full:.2f} s on full tables")
-    print(f"retention took away the data of {grown.pace:,.0f} tasks a second of its run")
+    print(f"a run of retention, one a minute, emptied or deleted {statistics.median(grown.paces):,.0f} tasks")
 
 
 def _page(took: Took) -> tuple[str, str, str]:
@@ -228,7 +233,7 @@ def _everything(grown: Grown) -> dict[str, Any]:
         "statements": sorted(grown.plans.statements),
         "pages": [asdict(took) for took in grown.pages],
         "commands": grown.commands,
-        "pace": grown.pace,
+        "paces": grown.paces,
         "faults": grown.faults(),
         "line": _last_line(grown),
     }

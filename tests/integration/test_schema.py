@@ -7,6 +7,7 @@ from django.apps import apps
 from django.db import connection
 from django.db.models import Model
 
+FULL_OF_UPDATES = ("tasks_task", "tasks_lease")
 OURS = [model for model in apps.get_models() if model.__module__.startswith("bptl.")]
 
 
@@ -21,3 +22,11 @@ def test_every_index_and_constraint_of_a_model_is_in_the_database(model: type[Mo
     unique = {field.column for field in model._meta.local_concrete_fields if field.unique}
     has_unique = {tuple(one["columns"]) for one in found.values() if one["unique"] or one["primary_key"]}
     assert {(column,) for column in unique} - has_unique == set()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("table", FULL_OF_UPDATES)
+def test_pages_of_what_is_updated_three_times_keep_room_for_it(table: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reloptions FROM pg_class WHERE oid = %s::regclass", [table])
+        assert cursor.fetchone() == (["fillfactor=85"],)
