@@ -110,6 +110,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--finished", type=int, default=5_000_000, metavar="N", help=f"finished tasks of {FULL} (default 5,000,000)"
     )
+    parser.add_argument("--keep", type=Path, metavar="DIR", help=f"fill the tables of {FULL} in DIR, and no more")
+    parser.add_argument("--reuse", type=Path, metavar="DIR", help=f"measure {FULL} with the tables that DIR keeps")
     options = parser.parse_args(arguments)
     if options.profile and FULL in options.profile and len(options.profile) > 1:
         parser.error(f"{FULL} is measured alone")

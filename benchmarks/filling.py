@@ -145,12 +145,18 @@ def _hex(source: random.Random) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def _time_ordered(at: datetime, source: random.Random) -> str:
+    """An id as leases have (bptl.lib.ids), of another time than now."""
+    text = f"{int(at.timestamp() * 1000):012x}7{source.getrandbits(12):03x}{0b10 << 62 | source.getrandbits(62):016x}"
+    return str(uuid.UUID(text))
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     """What the rows of all tables must agree about."""
 
     id: int
-    at: str
+    at: datetime
     status: str
     outcome: str
     lease: str
@@ -176,9 +182,9 @@ class _Rows:
             status, outcome = "delivered", "completed"
             if chance < 0.02:
                 status, outcome = _OTHERWISE[int(chance * 5_000)]
-            at = (self._begin + number * step).isoformat(sep=" ")
+            at = self._begin + number * step
             leases = 2 if source.random() < 0.03 else 1
-            yield _Task(self._first + number, at, status, outcome, _hex(source), leases)
+            yield _Task(self._first + number, at, status, outcome, _time_ordered(at, source), leases)
 
     def tasks(self) -> tuple[str, str, Iterator[str]]:
         """tasks_task."""
@@ -237,8 +243,8 @@ class _Rows:
             times = f"{task.at}\t{task.at}\t{task.at}\t{task.at}\t{task.at}"
             if task.leases == 2:
                 yield (
-                    f"{_hex(source)}\t{task.id}\t1\tbptl-{_hex(source)}\t{task.id}\t{holder}\t300000\t{times}\t"
-                    f"failed\t{error}\tdelivered\t0\n"
+                    f"{_time_ordered(task.at, source)}\t{task.id}\t1\tbptl-{_hex(source)}\t{task.id}\t{holder}\t"
+                    f"300000\t{times}\tfailed\t{error}\tdelivered\t0\n"
                 )
             ended_as = "lost" if task.status == "lost" else "delivered"
             why = error if task.outcome in {"failed", "thrown"} else _NEVER

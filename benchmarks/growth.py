@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,10 @@ from stage.postgres import connect
 from stage.processes import Stage
 
 EMPTY, FILLED, RETAINING = "empty tables", "full tables", "full tables, retention"
+EMPTY_SIDE, FULL_SIDE = "empty", "full"
+FILLED_FILE = "filled.json"
+"""In a folder that keeps tables: what was made."""
+
 FOR_EVER = {f"BPTL_RETENTION_{name}_DAYS": "0" for name in ("DATA", "COMPLETED", "THROWN", "LOST", "CALL")}
 SHORT = {"BPTL_RETENTION_DATA_DAYS": "30", "BPTL_RETENTION_COMPLETED_DAYS": "60"}
 """With these nearly all filled tasks are overdue: retention has work for as long as anybody measures."""
@@ -44,15 +49,14 @@ class Grown:
     """All that was measured."""
 
     tasks: int
-    seconds_of_filling: float = 0
     megabytes: dict[str, float] = field(default_factory=dict)
     runs: dict[str, list[Figures]] = field(default_factory=dict)
     plans: Plans = field(default_factory=Plans)
     pages: list[Took] = field(default_factory=list)
     commands: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Seconds on empty and on full tables."""
-    pace: float = 0
-    """Tasks that retention emptied a second, by itself."""
+    paces: list[int] = field(default_factory=list)
+    """Tasks that each run of retention beside the backlog emptied or deleted; there is one run a minute."""
 
     def ratio(self, figure: str, *, run: str = FILLED, beside: str = EMPTY) -> float:
         """A median beside another one; 1 is the same."""
@@ -77,15 +81,19 @@ class Grown:
 
 
 def run(options: argparse.Namespace, logs: Path, say: Callable[[str], None]) -> int:
-    """The whole profile; 1 when something is not flat."""
-    grown = Grown(options.finished)
+    """The whole profile; 1 when something is not flat.
+
+    ``options.keep`` only fills tables in that folder; ``options.reuse`` measures those of such a folder.
+    """
+    directory = options.keep or options.reuse
     with Stage() as stage:
-        empty, full = (_started(stage, logs / name, environment=FOR_EVER, say=say) for name in ("empty", "full"))
-        say(f"filling: {options.finished:,} finished tasks by COPY")
-        filled = fill(full.bptl.postgres, options.finished)
-        grown.seconds_of_filling = filled.seconds
-        grown.megabytes = _megabytes(full.bptl)
-        say(f"filled in {filled.seconds:.0f} s: {sum(grown.megabytes.values()):,.0f} MB")
+        full = _started(stage, logs / FULL_SIDE, directory=directory, say=say)
+        filled = _reused(directory) if options.reuse else _filled(full.bptl, options.finished, say)
+        if options.keep:
+            (directory / FILLED_FILE).write_text(json.dumps(asdict(filled)))
+            return 0
+        empty = _started(stage, logs / EMPTY_SIDE, say=say)
+        grown = Grown(filled.tasks, megabytes=_megabytes(full.bptl))
         count = 2_000 if options.quick else 10_000
         for number in range(options.rounds + 1):
             sides = [(EMPTY, empty), (FILLED, full)]
@@ -105,10 +113,22 @@ def run(options: argparse.Namespace, logs: Path, say: Callable[[str], None]) -> 
     return 1 if wrong else 0
 
 
-def _started(stage: Stage, logs: Path, *, environment: dict[str, str], say: Callable[[str], None]) -> Measured:
+def _filled(full: Bptl, tasks: int, say: Callable[[str], None]) -> Filled:
+    say(f"filling: {tasks:,} finished tasks by COPY")
+    filled = fill(full.postgres, tasks)
+    say(f"filled in {filled.seconds:.0f} s: {sum(_megabytes(full).values()):,.0f} MB")
+    return filled
+
+
+def _reused(directory: Path) -> Filled:
+    return Filled(**json.loads((directory / FILLED_FILE).read_text()))
+
+
+def _started(stage: Stage, logs: Path, *, say: Callable[[str], None], directory: Path | None = None) -> Measured:
     logs.mkdir(parents=True, exist_ok=True)
     engine = LoadEngine(log=logs / "engine.log")
-    bptl = stage.add(Bptl(logs, engine, settings=(LIBRARIES, *SETTINGS[1:]), environment=environment))
+    settings = (LIBRARIES, *SETTINGS[1:])
+    bptl = stage.add(Bptl(logs, engine, settings=settings, directory=directory, environment=FOR_EVER))
     say(f"starting every process of the BPTL in {logs}")
     bptl.start(unit_of_topic=UNIT_OF_TOPIC)
     return Measured(bptl, engine)
@@ -138,26 +158,30 @@ def _retain(grown: Grown, full: Measured, count: int, rounds: int, say: Callable
     for name in ("work-1", "work-2"):
         full.bptl.stop_part(name)
         full.bptl.start_part(name, extra=SHORT)
-    before = _finished(full.bptl)
     say("looking at the plans of retention")
     with watched(full.bptl.postgres, into=grown.plans):
         full.bptl.send("bptl.retain")
         time.sleep(RETENTION_SECONDS + 5)
-    grown.pace = (before - _finished(full.bptl)) / RETENTION_SECONDS
+    watched_runs = len(_retentions(full.bptl))
     for _ in range(rounds):
         full.bptl.send("bptl.retain")
         time.sleep(1)  # It has begun.
+        begun = time.monotonic()
         _add(grown, RETAINING, full, count, say)
+        time.sleep(max(0.0, RETENTION_SECONDS + 5 - (time.monotonic() - begun)))
+    grown.paces = _retentions(full.bptl)[watched_runs:]
+    say(f"tasks of each run of retention: {grown.paces}")
 
 
-_FINISHED = "SELECT count(*) FILTER (WHERE emptied_at IS NULL) FROM tasks_task"
-
-
-def _finished(bptl: Bptl) -> int:
-    """Tasks that have their data."""
-    with connect(bptl.postgres.environment()) as connection:
-        row = connection.execute(_FINISHED).fetchone()
-    return int(str(row[0])) if row else 0
+def _retentions(bptl: Bptl) -> list[int]:
+    """What each run of retention took away so far, as the workers told: tasks emptied, and tasks deleted."""
+    found = []
+    for name in ("work-1", "work-2"):
+        for line in bptl.part(name).log.read_text().splitlines():
+            if '"retention.ran"' in line:
+                said = json.loads(line)
+                found.append((said["timestamp"], said.get("emptied", 0) + said.get("deleted", 0)))
+    return [tasks for _at, tasks in sorted(found)]
 
 
 def _megabytes(bptl: Bptl) -> dict[str, float]:
@@ -193,7 +217,7 @@ def _show(grown: Grown) -> None:
     print("\n" + table(("slowest pages", "p95 ms", "longest"), [_page(took) for took in slowest]) + "\n")
     for command, (on_empty, on_full) in grown.commands.items():
         print(f"bptl {command}: {on_empty:.2f} s on empty, {on_full:.2f} s on full tables")
-    print(f"retention took away the data of {grown.pace:,.0f} tasks a second of its run")
+    print(f"a run of retention, one a minute, emptied or deleted {statistics.median(grown.paces):,.0f} tasks")
 
 
 def _page(took: Took) -> tuple[str, str, str]:
@@ -209,7 +233,7 @@ def _everything(grown: Grown) -> dict[str, Any]:
         "statements": sorted(grown.plans.statements),
         "pages": [asdict(took) for took in grown.pages],
         "commands": grown.commands,
-        "pace": grown.pace,
+        "paces": grown.paces,
         "faults": grown.faults(),
         "line": _last_line(grown),
     }

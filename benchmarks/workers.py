@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import yaml
 from celery import Celery
 from kombu import Connection
 
@@ -48,8 +50,18 @@ class Worker(Protocol):
         """The processes of the worker by name; their descendants belong to them."""
 
 
+def deployed_settings() -> list[str]:
+    """What docker-compose.yml starts PostgreSQL with, as ``name=value``; variables have their defaults."""
+    words = yaml.safe_load((yardsticks.ROOT / "docker-compose.yml").read_text())["services"]["postgres"]["command"]
+    return [_DEFAULT.sub(r"\1", word) for word in words if "=" in word]
+
+
+_DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
+
+
 class Bptl(Topology):
-    """BPTL as it is deployed: durable PostgreSQL, JSON logs at INFO into files, task events on and Flower listening."""
+    """BPTL as it is deployed: durable PostgreSQL with the settings of docker-compose.yml, JSON logs at INFO into files,
+    task events on and Flower listening. ``directory`` keeps PostgreSQL's data."""
 
     def __init__(
         self,
@@ -57,13 +69,14 @@ class Bptl(Topology):
         engine: LoadEngine,
         *,
         settings: Sequence[str] = SETTINGS,
+        directory: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
             logs,
             product=NAME,
             engine=engine,
-            postgres=Postgres(settings=settings),
+            postgres=Postgres(directory, settings=(*deployed_settings(), *settings)),
             engine_password=secrets.token_urlsafe(16),
             workers=2,
             pollers=1,

@@ -72,11 +72,17 @@ def list_tasks(
         business_key=business_key,
         before_id=before,
     )
-    found = queries.tasks(wanted, limit=limit)
+    found = queries.page(wanted, limit=limit)
     if as_json:
-        _print_json([stories.facts(task) for task in found])
+        _print_json([stories.facts(task) for task in found.tasks])
     else:
-        table.show(stories.HEADING, [stories.row(task) for task in found])
+        table.show(stories.HEADING, [stories.row(task) for task in found.tasks])
+    if found.searched:
+        click.echo(
+            f"The list ends after a search through {found.searched:,} tasks. There may be more beyond: go on with"
+            f" --before {found.older}.",
+            err=True,
+        )
 
 
 @tasks.command()

@@ -13,10 +13,11 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from bptl.connections.models import WITHOUT_ENGINE, Engine, Mapping
+from bptl.lib.ids import time_ordered_id
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, outcomes_of
 
 DEAD_AFTER = timedelta(seconds=15)
@@ -131,6 +132,21 @@ _OVER = Q(engine__isnull=False, assumed=False) & (
 
 _FULL = Q(emptied_at=None) | Q(emptied_at__lte=F("changed_at"))
 """Its data were not removed; a task that moved on afterwards has new ones."""
+
+
+BACKWARDS = F("id") * -1
+"""What lists of tasks with filters are ordered by: newest first. Indexes of lists end with it.
+
+By the id itself PostgreSQL may walk the primary key instead, in the hope that what is wanted lies among the newest
+tasks; where it does not, it reads all that are newer. Of this expression no other index knows the order.
+"""
+
+OF_ENGINE = Coalesce(F("engine"), 0, output_field=models.BigIntegerField())
+"""By which lists ask for the tasks of an engine; 0 is that of no engine.
+
+Not by the column: a plan for small tables would look for one external task of an engine among all that the engine has,
+by this index, and a process of the road keeps its plans.
+"""
 
 
 def _lifecycle_allows() -> Q:
@@ -281,13 +297,9 @@ class Task(models.Model):
                 name="task_to_fetch_again", fields=["engine", "topic", "retry_at"], condition=~Q(retry_at=None)
             ),
             models.Index(name="task_to_look_at", fields=["look_at"], condition=~Q(look_at=None)),
-            models.Index(name="task_by_status", fields=["status", "outcome", "-id"]),
-            # Nearly all tasks complete: the few others must be found among them without a status too.
-            models.Index(
-                name="task_gone_wrong", fields=["outcome", "-id"], condition=Q(outcome__in=["failed", "thrown"])
-            ),
-            models.Index(name="task_by_engine", fields=["engine", "-id"]),
-            models.Index(name="task_by_topic", fields=["topic", "-id"]),
+            models.Index(F("status"), F("outcome"), BACKWARDS, name="task_by_state"),
+            models.Index(OF_ENGINE, BACKWARDS, name="task_by_engine"),
+            models.Index(F("topic"), BACKWARDS, name="task_by_topic"),
             models.Index(name="task_by_instance", fields=["process_instance_id"]),
             models.Index(name="task_by_business_key", fields=["business_key"], condition=~Q(business_key="")),
             # What retention takes away next (upkeep/retention.py), oldest first in each class.
@@ -326,7 +338,7 @@ class Task(models.Model):
 class Lease(models.Model):
     """Our right to one task for a while. Times of its moves are columns; times are PostgreSQL's."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=time_ordered_id, editable=False)
     task = models.ForeignKey(
         Task,
         on_delete=models.CASCADE,

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+from django.db.models.lookups import Exact
 
 from bptl.connections.models import WITHOUT_ENGINE, Engine
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import Status, outcomes_of
 from bptl.tasks.models import (
+    BACKWARDS,
     DEAD_AFTER,
     EFFECT_DOUBLED,
+    OF_ENGINE,
     Effect,
     Event,
     Fetch,
@@ -31,6 +34,14 @@ from bptl.tasks.models import (
 
 MOST_CALLS = 50
 """Calls of one task that are shown."""
+
+_NOBODY = -1
+"""Number of an engine that does not exist."""
+
+
+def of_engine(engine_id: int | None) -> Q:
+    """The tasks of an engine, or of none, as the index of lists has them."""
+    return Q(Exact(OF_ENGINE, engine_id or 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +59,36 @@ class TaskFilter:
     business_key: str = ""
     before_id: int | None = None
 
-    def q(self) -> Q:
-        """The filter as Django's Q."""
+    def kinds(self) -> Sequence[Q]:
+        """The filter without its place in the list, as conditions that exclude each other: one for each state."""
         names = {
-            "status": self.status,
-            "outcome": self.outcome,
             "topic": self.topic,
             "process_instance_id": self.process_instance_id,
             "business_key": self.business_key,
-            "id__lt": self.before_id,
         }
-        return self._engine() & Q(**{name: value for name, value in names.items() if value})
+        rest = self._engine() & Q(**{name: value for name, value in names.items() if value})
+        return [state & rest for state in self._states()]
 
-    def parts(self) -> Sequence[Q]:
-        """What is set of state, engine and topic, each alone. Empty with an instance or a business key, which are
-        narrow themselves."""
+    def parts(self) -> Sequence[Sequence[Q]]:
+        """What is set of state, engine and topic, each alone, as ``kinds``. Empty with an instance or a business key,
+        which are narrow themselves."""
         if self.process_instance_id or self.business_key:
             return []
-        state = {"status": self.status, "outcome": self.outcome}
         return [
-            *([Q(**{name: value for name, value in state.items() if value})] if self.status or self.outcome else []),
-            *([self._engine()] if self.engine else []),
-            *([Q(topic=self.topic)] if self.topic else []),
+            *([self._states()] if self.status or self.outcome else []),
+            *([[self._engine()]] if self.engine else []),
+            *([[Q(topic=self.topic)]] if self.topic else []),
+        ]
+
+    def _states(self) -> Sequence[Q]:
+        # Each by itself: no index has the tasks of several states in the order of a list.
+        if not self.status and not self.outcome:
+            return [Q()]
+        return [
+            Q(status=status.value, outcome=outcome.value)
+            for status in Status
+            for outcome in outcomes_of(status)
+            if self.status in {"", status} and self.outcome in {"", outcome}
         ]
 
     def _engine(self) -> Q:
@@ -77,13 +96,8 @@ class TaskFilter:
         if not self.engine:
             return Q()
         if self.engine == WITHOUT_ENGINE:
-            return Q(engine=None)
-        return Q(engine__in=list(Engine.objects.filter(name=self.engine).values_list("id", flat=True)))
-
-
-def tasks(wanted: TaskFilter, *, limit: int = 50) -> Sequence[Task]:
-    """Tasks, newest first, without their variables."""
-    return list(_listed(wanted.q()).order_by("-id")[:limit])
+            return of_engine(None)
+        return of_engine(Engine.objects.filter(name=self.engine).values_list("id", flat=True).first() or _NOBODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +126,18 @@ def page(wanted: TaskFilter, *, after_id: int | None = None, limit: int = 50) ->
     """
     edge = _edge(wanted, after_id)
     if after_id is None:
-        found = list(_listed(wanted.q() & (Q(id__gte=edge) if edge else Q())).order_by("-id")[: limit + 1])
+        found = _listed(wanted.kinds(), above=edge and edge - 1, below=wanted.before_id, limit=limit + 1)
         rows, more = found[:limit], len(found) > limit
         newer = rows[0].pk if rows and wanted.before_id else None
         if edge and not more:
             return TaskPage(rows, newer=newer, older=edge, searched=SEARCHED)
         return TaskPage(rows, newer=newer, older=rows[-1].pk if more else None)
-    within = wanted.q() & Q(id__gt=after_id) & (Q(id__lte=edge) if edge else Q())
-    found = list(_listed(within).order_by("id")[: limit + 1])
+    found = _listed(wanted.kinds(), above=after_id, below=edge and edge + 1, newest_first=False, limit=limit + 1)
     rows = found[:limit][::-1]
     if edge and len(found) <= limit:
         return TaskPage(rows, newer=edge, older=rows[-1].pk if rows else after_id, searched=SEARCHED)
     if len(found) <= limit:
-        return page(wanted, limit=limit)
+        return page(replace(wanted, before_id=None), limit=limit)
     return TaskPage(rows, newer=rows[0].pk, older=rows[-1].pk)
 
 
@@ -133,15 +146,39 @@ def _edge(wanted: TaskFilter, after_id: int | None) -> int | None:
     parts = wanted.parts()
     if len(parts) < 2:
         return None
-    narrowest = min(parts, key=lambda part: estimate(Task.objects.filter(part)))
-    place = Q(id__gt=after_id) if after_id is not None else Q(id__lt=wanted.before_id) if wanted.before_id else Q()
-    order = "id" if after_id is not None else "-id"
-    ids = Task.objects.filter(narrowest & place).order_by(order).values_list("id", flat=True)
-    return ids[SEARCHED - 1 : SEARCHED].first()
+    narrowest = min(parts, key=lambda kinds: sum(estimate(Task.objects.filter(kind)) for kind in kinds))
+    newest_first = after_id is None
+    below = wanted.before_id if newest_first else None
+    walks = [_walk(kind, above=after_id, below=below, newest_first=newest_first) for kind in narrowest]
+    ids = [walk.values_list("id", flat=True)[SEARCHED - 1 : SEARCHED].first() for walk in walks]
+    edges = [edge for edge in ids if edge is not None]
+    return (max if newest_first else min)(edges, default=None)
 
 
-def _listed(condition: Q) -> QuerySet[Task]:
-    return Task.objects.filter(condition).select_related("engine").defer("variables", "result", "extension_properties")
+def _listed(
+    kinds: Sequence[Q], *, above: int | None, below: int | None, newest_first: bool = True, limit: int
+) -> list[Task]:
+    """Tasks of any of ``kinds`` without what is wide, between two ids (exclusive)."""
+    walks = [
+        _walk(kind, above=above, below=below, newest_first=newest_first)
+        .select_related("engine")
+        .defer("variables", "result", "extension_properties")[:limit]
+        for kind in kinds
+    ]
+    if len(walks) == 1:
+        return list(walks[0])
+    return list(Task.objects.none().union(*walks, all=True).order_by("-id" if newest_first else "id")[:limit])
+
+
+def _walk(kind: Q, *, above: int | None, below: int | None, newest_first: bool) -> QuerySet[Task]:
+    """Tasks of one kind in the order of the one index that has them so; all tasks in that of the primary key."""
+    if not kind:
+        bounds, order = {"id__gt": above, "id__lt": below}, "-id" if newest_first else "id"
+    else:
+        bounds = {"backwards__lt": above and -above, "backwards__gt": below and -below}
+        order = "backwards" if newest_first else "-backwards"
+    given = {name: bound for name, bound in bounds.items() if bound is not None}
+    return Task.objects.alias(backwards=BACKWARDS).filter(kind, **given).order_by(order)
 
 
 def estimate(rows: QuerySet[Any]) -> int:
@@ -277,4 +314,4 @@ def last_fetch(engine_id: int, *, within: timedelta) -> Fetch | None:
 
 def newest_task(engine_id: int) -> Task | None:
     """The task of an engine that was first seen last."""
-    return Task.objects.filter(engine_id=engine_id).defer("variables", "result").order_by("-id").first()
+    return Task.objects.filter(of_engine(engine_id)).defer("variables", "result").order_by(BACKWARDS).first()

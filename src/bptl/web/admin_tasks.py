@@ -6,15 +6,19 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from bptl.tasks.models import Event, Fetch, Lease, Process, Task
+from bptl.connections.models import WITHOUT_ENGINE, Engine
+from bptl.tasks.lifecycle import Status, outcomes_of
+from bptl.tasks.models import BACKWARDS, Event, Fetch, Lease, Process, Task
+from bptl.tasks.queries import of_engine
 
 if TYPE_CHECKING:
     TaskModelAdmin = admin.ModelAdmin[Task]
@@ -91,18 +95,66 @@ class EventInline(LookOnly, EventTabularInline):
         return pretty(event.detail)
 
 
+class StateFilter(admin.SimpleListFilter):
+    """Status and outcome together: that is what an index has in the order of the list."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """All states of the lifecycle; ``queued``, ``delivered-completed``, …"""
+        return [("-".join(words), " ".join(words)) for words in _states()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Task]) -> QuerySet[Task]:
+        """The tasks of the chosen state; all of them for a state that there is not."""
+        for words in _states():
+            if self.value() == "-".join(words):
+                status, outcome = [*words, ""][:2]
+                return queryset.filter(status=status, outcome=outcome)
+        return queryset
+
+
+def _states() -> list[list[str]]:
+    return [[word.value for word in (status, outcome) if word] for status in Status for outcome in outcomes_of(status)]
+
+
+class EngineFilter(admin.SimpleListFilter):
+    """The tasks of one engine, by the index of lists."""
+
+    title = _("engine")
+    parameter_name = "engine"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[int, str]]:
+        """All engines, and that there is none."""
+        return [*Engine.objects.order_by("name").values_list("id", "name"), (0, WITHOUT_ENGINE)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Task]) -> QuerySet[Task]:
+        """The tasks of the chosen engine; all of them for what is no number of one."""
+        chosen = {str(number): int(number) for number, _name in self.lookup_choices}
+        return queryset.filter(of_engine(chosen[self.value()])) if self.value() in chosen else queryset
+
+
+class NewestFirst(ChangeList):
+    """Newest first, whatever the address says, by the order that an index has."""
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """See BACKWARDS; without a filter the primary key is that index."""
+        return [BACKWARDS.asc(), "-id"] if queryset.query.where else ["-id"]
+
+
 class TaskAdmin(LookOnly, TaskModelAdmin):
     """Where is a task, and why."""
 
     paginator = ShallowPaginator
+    sortable_by = ()  # Each order of its own would sort all tasks.
     list_per_page = 50
     show_full_result_count = False
     list_display = ("id", "topic", "status", "outcome", "engine", "business_key", "attempts", "changed_at")
-    list_filter = ("status", "outcome", "engine")
+    list_filter = (StateFilter, EngineFilter)
     list_select_related = ("engine",)
     ordering = ("-id",)
     # Whole ids, as people paste them: a search for parts would read the whole table.
-    search_fields = ("external_id__exact", "business_key__exact", "process_instance_id__exact")
+    search_fields = ("business_key__exact", "process_instance_id__exact")
     search_help_text = _("External task, business key or process instance, written in full.")
     inlines = (LeaseInline, EventInline)
     fieldsets = (
@@ -127,6 +179,26 @@ class TaskAdmin(LookOnly, TaskModelAdmin):
         found = super().get_queryset(request).select_related("mapping")  # a deleted one reads as none
         return found.defer("variables", "result", "extension_properties")
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """In the order that indexes have."""
+        return NewestFirst
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """No filter but those of the list, which have an index."""
+        return lookup in {StateFilter.parameter_name, EngineFilter.parameter_name}
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Task], search_term: str
+    ) -> tuple[QuerySet[Task], bool]:
+        """Also by external task. Its index begins with the engine, so each engine is named."""
+        found, doubles = super().get_search_results(request, queryset, search_term)
+        if not search_term:
+            return found, doubles
+        external = Q(engine=None, external_id=search_term)
+        for engine_id in Engine.objects.values_list("id", flat=True):
+            external |= Q(engine=engine_id, external_id=search_term)
+        return found | queryset.filter(external), doubles
+
     @admin.display(description=_("result"))
     def shown_result(self, task: Task) -> SafeString:
         """What is reported."""
@@ -147,6 +219,7 @@ class FetchAdmin(LookOnly, FetchModelAdmin):
     """The requests for work."""
 
     paginator = ShallowPaginator
+    sortable_by = ()
     list_per_page = 50
     show_full_result_count = False
     list_display = ("id", "worker_id", "engine", "process", "topics", "max_tasks", "started_at", "closed_as")

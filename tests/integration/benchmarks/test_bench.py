@@ -58,7 +58,7 @@ def test_full_tables_are_filled_and_measured_beside_empty_ones(tmp_path: Path) -
     }
     assert told["plans"]["plans"] > 1_000
     assert len(told["pages"]) > 40
-    assert told["pace"] > 0
+    assert told["paces"][0] > 0
 
 
 def test_an_unknown_profile_is_refused_with_the_names_of_all() -> None:

@@ -258,8 +258,8 @@ def test_calls_are_found_by_the_word_that_stands_for_no_engine(scene: Scene, cal
     task = leased(caller)
     scene.task(Status.RETURNED)
 
-    assert [found.id for found in queries.tasks(queries.TaskFilter(engine="rest"))] == [task.id]
-    assert [found.engine_name for found in queries.tasks(queries.TaskFilter(engine="main"))] == ["main"]
+    assert [found.id for found in queries.page(queries.TaskFilter(engine="rest")).tasks] == [task.id]
+    assert [found.engine_name for found in queries.page(queries.TaskFilter(engine="main")).tasks] == ["main"]
 
 
 @pytest.fixture

@@ -71,11 +71,27 @@ def test_a_task_is_found_by_each_of_its_ids(scene: Scene, administrator: Client)
         assert [task.pk for task in found] == [wanted.pk]
 
 
-def test_a_list_is_filtered_by_status(scene: Scene, administrator: Client) -> None:
+def test_a_list_is_filtered_by_state_and_engine_newest_first(scene: Scene, administrator: Client) -> None:
     scene.task(Status.QUEUED)
-    done = scene.task(Status.DELIVERED, Outcome.COMPLETED)
-    found = administrator.get(LIST, {"status__exact": "delivered"}).context["cl"].queryset
-    assert [task.pk for task in found] == [done.pk]
+    done = [scene.task(Status.DELIVERED, Outcome.COMPLETED) for _ in range(2)]
+    scene.task(Status.DELIVERED, Outcome.FAILED)
+
+    def found(**chosen: object) -> list[int]:
+        return [task.pk for task in administrator.get(LIST, chosen).context["cl"].result_list]
+
+    newest_first = [done[1].pk, done[0].pk]
+    assert found(state="delivered-completed") == newest_first
+    assert found(state="delivered-completed", engine=scene.row.pk) == newest_first
+    assert found(state="delivered-completed", engine=0) == []
+    assert len(found(state="no such state", engine="no number")) == 4
+    assert len(found(state="queued")) == 1
+
+
+def test_a_list_has_no_filter_or_order_that_would_read_all_tasks(scene: Scene, administrator: Client) -> None:
+    first, second = scene.task(Status.QUEUED, topic="a"), scene.task(Status.QUEUED, topic="b")
+    assert administrator.get(LIST, {"status__exact": "queued"}).status_code == 400
+    listed = administrator.get(LIST, {"o": "2"}).context["cl"].result_list
+    assert [task.pk for task in listed] == [second.pk, first.pk]
 
 
 def test_a_list_never_counts_a_whole_big_table(

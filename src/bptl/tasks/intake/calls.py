@@ -23,6 +23,7 @@ from django.utils import translation
 from bptl.connections.mappings import obstacles, unit
 from bptl.connections.models import Mapping
 from bptl.engines.variables import Variable, encode_all
+from bptl.lib.ids import time_ordered_id
 from bptl.lib.json import storable
 from bptl.lib.log import get_logger
 from bptl.tasks import sql
@@ -179,7 +180,7 @@ def _lease(call: Call, mapping: Mapping, patience: timedelta) -> None:
     wanted = {name: value for name, value in call.values.items() if name in names}
     arrival = {
         "external_id": call.key,
-        "lease_id": str(uuid.uuid4()),
+        "lease_id": str(time_ordered_id()),
         "topic": call.topic,
         "mapping_id": mapping.id,
         "lock_ms": mapping.lock_seconds * 1000,

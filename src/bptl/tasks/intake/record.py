@@ -12,6 +12,7 @@ from django.db import DataError, transaction
 
 from bptl.connections.models import Mapping
 from bptl.engines.base import Engine, EngineError, ExternalTask
+from bptl.lib.ids import time_ordered_id
 from bptl.lib.json import storable
 from bptl.lib.log import get_logger
 from bptl.tasks import sql
@@ -61,7 +62,7 @@ def record(
 class _Arrival:
     task: ExternalTask
     mapping: Mapping
-    lease_id: uuid.UUID = field(default_factory=uuid.uuid4)
+    lease_id: uuid.UUID = field(default_factory=time_ordered_id)
     replaces: uuid.UUID | None = None
     """The live lease that this arrival may end, confirmed by the engine."""
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks', '0008_retention'),
+        ('tasks', '0010_room_for_updates'),
     ]
 
     operations = [
