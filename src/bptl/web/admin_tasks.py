@@ -124,14 +124,16 @@ class EngineFilter(admin.SimpleListFilter):
     title = _("engine")
     parameter_name = "engine"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[int, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """All engines, and that there is none."""
-        return [*Engine.objects.order_by("name").values_list("id", "name"), (0, WITHOUT_ENGINE)]
+        engines = Engine.objects.order_by("name").values_list("id", "name")
+        return [*((str(number), name) for number, name in engines), ("0", WITHOUT_ENGINE)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Task]) -> QuerySet[Task]:
         """The tasks of the chosen engine; all of them for what is no number of one."""
-        chosen = {str(number): int(number) for number, _name in self.lookup_choices}
-        return queryset.filter(of_engine(chosen[self.value()])) if self.value() in chosen else queryset
+        value = self.value()
+        known = {number for number, _name in self.lookup_choices}
+        return queryset.filter(of_engine(int(value))) if value is not None and value in known else queryset
 
 
 class NewestFirst(ChangeList):
@@ -183,7 +185,7 @@ class TaskAdmin(LookOnly, TaskModelAdmin):
         """In the order that indexes have."""
         return NewestFirst
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """No filter but those of the list, which have an index."""
         return lookup in {StateFilter.parameter_name, EngineFilter.parameter_name}
 

@@ -76,7 +76,7 @@ def test_a_list_is_filtered_by_state_and_engine_newest_first(scene: Scene, admin
     done = [scene.task(Status.DELIVERED, Outcome.COMPLETED) for _ in range(2)]
     scene.task(Status.DELIVERED, Outcome.FAILED)
 
-    def found(**chosen: object) -> list[int]:
+    def found(**chosen: str | int) -> list[int]:
         return [task.pk for task in administrator.get(LIST, chosen).context["cl"].result_list]
 
     newest_first = [done[1].pk, done[0].pk]
