@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin  # noqa: F401 - registers Group, before it is taken away below
+from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
 
 from bptl.accounts.models import Token, User
 from bptl.connections.models import Engine, Mapping
 from bptl.tasks.models import Fetch, Process, Task
-from bptl.web.admin_accounts import TokenAdmin
+from bptl.web.admin_accounts import PersonAdmin, TokenAdmin
 from bptl.web.admin_engines import EngineAdmin
 from bptl.web.admin_mappings import MappingAdmin
 from bptl.web.admin_tasks import FetchAdmin, ProcessAdmin, TaskAdmin
@@ -18,7 +19,9 @@ admin.site.site_header = _("Business Process Task Library")
 admin.site.site_title = "BPTL"
 admin.site.index_title = _("Administration")
 
-admin.site.register(User, UserAdmin)
+admin.site.register(User, PersonAdmin)
+# Groups are the roles: their names are fixed, and who has which is a matter of the page of people.
+admin.site.unregister(Group)
 admin.site.register(Token, TokenAdmin)
 admin.site.register(Engine, EngineAdmin)
 admin.site.register(Mapping, MappingAdmin)
