@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import Group
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
+from bptl.accounts import audit
 from bptl.accounts.models import User
 from bptl.accounts.roles import Role
-from bptl.lib.log import get_logger
 
-log = get_logger(__name__)
+_MAKING = 0x6270_7461
+"""Key of the PostgreSQL advisory lock of who makes a first administrator ("bpta" in ASCII)."""
 
 
 class LastAdministrator(Exception):
@@ -31,8 +32,9 @@ def administrators() -> QuerySet[User]:
 
 
 @transaction.atomic
-def set_role(user: User, role: Role | None) -> None:
+def set_role(user: User, role: Role | None, *, by: audit.By, reason: str = "") -> None:
     """Give ``user`` this role and no other; raises LastAdministrator."""
+    before = user.role
     if role is not Role.ADMINISTRATOR:
         _keep_one_beside(user)
     if user.is_superuser and role is not Role.ADMINISTRATOR:
@@ -42,17 +44,24 @@ def set_role(user: User, role: Role | None) -> None:
     if role is not None:
         user.groups.add(Group.objects.get_or_create(name=role.value)[0])
     user.__dict__.pop("role", None)
-    log.info("role.set", username=user.username, role=role or "")
+    detail = {"role": role or "none", "before": before or "none"}
+    audit.record("role.set", by=by, about=user, reason=reason, detail=detail)
 
 
 @transaction.atomic
-def set_active(user: User, active: bool) -> None:
+def set_active(user: User, active: bool, *, by: audit.By, reason: str = "") -> None:
     """Let ``user`` in, or keep them out with all their tokens; raises LastAdministrator."""
     if not active:
         _keep_one_beside(user)
     user.is_active = active
     user.save(update_fields=["is_active"])
-    log.info("user.activated" if active else "user.deactivated", username=user.username)
+    audit.record("user.activated" if active else "user.deactivated", by=by, about=user, reason=reason)
+
+
+def one_at_a_time() -> None:
+    """Wait until nobody else makes a first administrator, and keep others out until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING])
 
 
 def _keep_one_beside(user: User) -> None:

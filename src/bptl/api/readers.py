@@ -26,21 +26,21 @@ class JSONDescription(SpectacularJSONAPIView):
     """OpenAPI 3.1 in JSON."""
 
     authentication_classes = LOGINS
-    right = Right(role=None)
+    right = Right(role=None, scope=None)
 
 
 class YAMLDescription(SpectacularYAMLAPIView):
     """OpenAPI 3.1 in YAML."""
 
     authentication_classes = LOGINS
-    right = Right(role=None)
+    right = Right(role=None, scope=None)
 
 
 class Reader(APIView):
     """A page that shows the description; who is not logged in comes to the login page first."""
 
     authentication_classes = LOGINS
-    right = Right(role=None)
+    right = Right(role=None, scope=None)
     renderer_classes = [TemplateHTMLRenderer]
     schema = None
     template_name = ""

@@ -22,6 +22,7 @@ VERBS = (
     Verb("engines", "bptl.cli.engines", "The engines that BPTL works for."),
     Verb("mappings", "bptl.cli.mappings", "Which work unit does which topic."),
     Verb("tasks", "bptl.cli.task_commands", "Where tasks are, and what to do about them."),
+    Verb("people", "bptl.cli.people", "Who may log in, with which role."),
     Verb("tokens", "bptl.cli.tokens", "Keys by which machines call the REST API."),
     Verb("units", "bptl.cli.units", "The catalogue of work units."),
     Verb("try", "bptl.cli.try_model", "Run one BPMN model in a sandbox and show its path.", "try_model"),

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from bptl.connections.models import Engine
+from bptl.web.admin_audit import Audited
 
 if TYPE_CHECKING:
     EngineModelForm = forms.ModelForm[Engine]
@@ -41,7 +42,7 @@ class EngineForm(EngineModelForm):
         return cleaned
 
 
-class EngineAdmin(EngineModelAdmin):
+class EngineAdmin(Audited, EngineModelAdmin):
     """The engines that BPTL works for."""
 
     form = EngineForm

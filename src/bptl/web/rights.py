@@ -14,21 +14,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.contrib.auth import BACKEND_SESSION_KEY
 from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 
+from bptl.accounts import second_factor
 from bptl.accounts.models import User
 from bptl.accounts.roles import Role
+from bptl.accounts.second_factor import Due
 from bptl.lib.log import get_logger
 
 log = get_logger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])
 _MARK = "bptl_needs"
+OIDC_BACKEND = "bptl.accounts.oidc.Backend"
 ANY_LOGIN = "any login"
 """What a view needs that also who has no role may see: their own password, or leaving."""
+FIRST_STEP = "first step"
+"""What a view needs that people see whose code of the second factor is still missing."""
 OPEN = "open"
 OF_ITS_OWN = "of its own"
 """A view of the REST API: it asks for its right itself, because it also takes tokens."""
@@ -58,8 +66,14 @@ def for_any_login(view: View) -> View:
     return view
 
 
+def for_first_step(view: View) -> View:
+    """Mark a view as one for who has shown a password, but perhaps not yet a code."""
+    setattr(view, _MARK, FIRST_STEP)
+    return view
+
+
 def declared(view: Any) -> Role | str | None:
-    """What a view, as the resolver finds it, needs: a role, ANY_LOGIN, OPEN or OF_ITS_OWN; None if it does not say."""
+    """What a view, as the resolver finds it, needs: a role or a word of this module; None when it does not say."""
     if getattr(getattr(view, "cls", None), "right", None) is not None:
         return OF_ITS_OWN
     if (said := getattr(view, _MARK, None)) is not None:
@@ -89,6 +103,13 @@ def require(request: HttpRequest, role: Role) -> User:
     return user
 
 
+def _missing_step(request: HttpRequest) -> Due | None:
+    """What is missing of the second factor; nothing for who came by the identity provider."""
+    if request.session.get(BACKEND_SESSION_KEY) == OIDC_BACKEND:
+        return None
+    return second_factor.due(person(request), verified=getattr(request.user, "otp_device", None) is not None)
+
+
 class RightsMiddleware(LoginRequiredMiddleware):
     """Refuses each view that has not said what it needs, and who lacks that."""
 
@@ -109,6 +130,10 @@ class RightsMiddleware(LoginRequiredMiddleware):
         if need is None:
             log.error("right.undeclared", view=f"{view_func.__module__}.{view_func.__qualname__}")
             raise PermissionDenied
+        if need != FIRST_STEP and (step := _missing_step(request)) is not None:
+            if need == ANY_LOGIN and step is Due.ENROL:
+                return None
+            return redirect_to_login(request.get_full_path(), reverse(f"second-factor-{step}"))
         if isinstance(need, Role):
             require(request, need)
         return None

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from bptl.accounts import people
+from bptl.accounts.audit import By
 from bptl.accounts.models import User
 from bptl.accounts.roles import Role
 from bptl.connections.models import Engine, Mapping
@@ -40,7 +41,7 @@ def somebody(role: Role | None) -> Client:
     """A client of somebody with this role, who reads English."""
     user = User.objects.create_user(role or "newcomer")
     if role:
-        people.set_role(user, role)
+        people.set_role(user, role, by=By("test"))
     client = Client(HTTP_ACCEPT_LANGUAGE="en")
     client.force_login(user)
     return client
