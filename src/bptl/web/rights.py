@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
@@ -103,6 +104,10 @@ def require(request: HttpRequest, role: Role) -> User:
     return user
 
 
+def _to_second_factor(request: HttpRequest, step: Due) -> HttpResponseBase:
+    return redirect_to_login(request.get_full_path(), reverse(f"second-factor-{step}"))
+
+
 def _missing_step(request: HttpRequest) -> Due | None:
     """What is missing of the second factor; nothing for who came by the identity provider."""
     if request.session.get(BACKEND_SESSION_KEY) == OIDC_BACKEND:
@@ -122,8 +127,12 @@ class RightsMiddleware(LoginRequiredMiddleware):
     ) -> HttpResponseBase | None:
         """None lets the view be called."""
         need = declared(view_func)
-        if need in {OPEN, OF_ITS_OWN}:
+        if need == OPEN or (need == OF_ITS_OWN and settings.SESSION_COOKIE_NAME not in request.COOKIES):
             return None
+        if need == OF_ITS_OWN:
+            # It asks for its right itself, and takes sessions too: not those whose second factor is missing.
+            half_way = request.user.is_authenticated and _missing_step(request) is Due.CODE
+            return _to_second_factor(request, Due.CODE) if half_way else None
         if not request.user.is_authenticated:
             answer: HttpResponseBase = self.handle_no_permission(request, view_func)
             return answer
@@ -133,7 +142,7 @@ class RightsMiddleware(LoginRequiredMiddleware):
         if need != FIRST_STEP and (step := _missing_step(request)) is not None:
             if need == ANY_LOGIN and step is Due.ENROL:
                 return None
-            return redirect_to_login(request.get_full_path(), reverse(f"second-factor-{step}"))
+            return _to_second_factor(request, step)
         if isinstance(need, Role):
             require(request, need)
         return None

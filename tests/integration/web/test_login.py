@@ -117,7 +117,15 @@ def test_a_second_factor_stands_before_every_page(browser: Client, jansen: User)
     browser.post("/logout/")
 
     log_in(browser)
-    for page in ("/", "/account/", "/account/password/", "/account/second-factor/", "/people/", "/admin/"):
+    for page in (
+        "/",
+        "/account/",
+        "/account/password/",
+        "/account/second-factor/",
+        "/people/",
+        "/admin/",
+        "/api/v1/redoc/",
+    ):
         answer = browser.get(page)
         assert (answer.status_code, urlsplit(answer["Location"]).path) == (302, "/login/code/"), page
     assert browser.post("/account/second-factor/remove/").status_code == 302
