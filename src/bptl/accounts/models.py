@@ -1,16 +1,73 @@
-"""The people who log in, and the tokens of machines that act for them."""
+"""The people who log in, the tokens of machines that act for them, and the audit log."""
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractUser
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
+
+from bptl.accounts.roles import Role, highest
+from bptl.accounts.scopes import Scope
+
+
+class People(BaseUserManager["User"]):
+    """Makes users; ``is_staff`` is nothing that could be given to one."""
+
+    def create_user(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
+        """A user without a role; without a password nobody can log in with one."""
+        user = self.model(username=self.model.normalize_username(username), email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
+        """An administrator: what ``bptl manage createsuperuser`` calls."""
+        return self.create_user(username, email, password, **{**fields, "is_superuser": True})
 
 
 class User(AbstractUser):
-    """Somebody with a login; a table of our own, so that it can grow without moving people."""
+    """Somebody with a login. What they may do follows from their role alone: Django's own permissions are not used."""
+
+    subject = models.CharField(
+        _("name at the provider"),
+        max_length=300,
+        null=True,
+        blank=True,
+        unique=True,
+        editable=False,
+        help_text=_("What the identity provider calls them; empty for who logs in here."),
+    )
+    objects = People()  # type: ignore[misc,assignment] # Django's own would want to set is_staff
+
+    @cached_property
+    def role(self) -> Role | None:
+        """What they may do; None for who may do nothing yet."""
+        if self.is_superuser:
+            return Role.ADMINISTRATOR
+        return highest(group.name for group in self.groups.all()) if self.pk else None
+
+    def may(self, role: Role) -> bool:
+        """Whether they may do what needs ``role``."""
+        return self.is_active and self.role is not None and self.role.includes(role)
+
+    @property
+    def is_staff(self) -> bool:  # type: ignore[override]
+        """Whether they may use the admin pages: no column, so that it cannot contradict the role."""
+        return self.may(Role.ADMINISTRATOR)
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """Everything for an administrator, nothing for others."""
+        return self.may(Role.ADMINISTRATOR)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        """Everything for an administrator, nothing for others."""
+        return self.may(Role.ADMINISTRATOR)
 
 
 class Token(models.Model):
@@ -20,6 +77,13 @@ class Token(models.Model):
     name = models.CharField(_("name"), max_length=100, help_text=_("Which machine has it, for instance flowable."))
     beginning = models.CharField(_("begins with"), max_length=12, help_text=_("To recognise the key by."))
     digest = models.CharField(_("digest"), max_length=64, unique=True, help_text=_("SHA-256 of the key."))
+    scopes = ArrayField(
+        models.CharField(max_length=40, choices=[(scope.value, scope.label) for scope in Scope]),
+        verbose_name=_("scopes"),
+    )
+    expires_at = models.DateTimeField(
+        _("expires at"), null=True, blank=True, help_text=_("Empty: it is valid until it is revoked.")
+    )
     created_at = models.DateTimeField(_("created at"), db_default=Now())
     used_at = models.DateTimeField(_("last used at"), null=True, blank=True, help_text=_("To the minute."))
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
@@ -39,3 +103,30 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.beginning}…)"
+
+
+class AuditEntry(models.Model):
+    """Something that somebody did. The actor is a name, not a key: rows outlive the people in them."""
+
+    at = models.DateTimeField(_("at"), db_default=Now())
+    actor = models.CharField(_("by"), max_length=150)
+    action = models.CharField(_("action"), max_length=60)
+    object_type = models.CharField(_("kind of object"), max_length=60, blank=True)
+    object_id = models.CharField(_("number of the object"), max_length=64, blank=True)
+    object_name = models.CharField(_("object"), max_length=200, blank=True)
+    reason = models.TextField(_("reason"), blank=True)
+    address = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    detail = models.JSONField(_("details"), default=dict)
+
+    class Meta:
+        verbose_name = _("audit log entry")
+        verbose_name_plural = _("audit log")
+        ordering = ["-at", "-id"]
+        indexes = [
+            models.Index(fields=["-at", "-id"], name="audit_by_time"),
+            models.Index(fields=["actor", "-at", "-id"], name="audit_by_actor"),
+            models.Index(fields=["object_type", "object_id", "-at", "-id"], name="audit_by_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor}"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from bptl.accounts import audit
 from bptl.accounts.models import Token, User
+from bptl.accounts.scopes import Scope
 from bptl.lib.log import get_logger
 
 log = get_logger(__name__)
@@ -33,26 +37,45 @@ class Made:
     key: str
 
 
-def create(user: User, *, name: str) -> Made:
-    """Make a token that acts as ``user``; raises ValidationError when its name is empty or in use."""
+@transaction.atomic
+def create(
+    user: User, *, name: str, scopes: Collection[Scope], expires_at: datetime | None = None, by: audit.By
+) -> Made:
+    """Make a token that acts as ``user`` within ``scopes``, until ``expires_at`` or for ever.
+
+    Raises ValidationError when its name is empty or in use, or there is no scope.
+    """
     key = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
-    token = Token(user=user, name=name, beginning=key[:SHOWN_LENGTH], digest=_digest(key))
+    token = Token(
+        user=user,
+        name=name,
+        scopes=[scope.value for scope in Scope if scope in scopes],
+        expires_at=expires_at,
+        beginning=key[:SHOWN_LENGTH],
+        digest=_digest(key),
+    )
     token.full_clean()
     token.save()
+    audit.record("token.created", by=by, about=token, detail={"user": user.username, "scopes": token.scopes})
     log.info("token.created", token=token.pk, name=name, user=user.username)
     return Made(token, key)
 
 
-def revoke(token: Token) -> None:
+@transaction.atomic
+def revoke(token: Token, *, by: audit.By) -> None:
     """From now on its key is refused."""
     if Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=Now()):
+        audit.record("token.revoked", by=by, about=token)
         log.info("token.revoked", token=token.pk, name=token.name)
 
 
 def find(key: str) -> Token | None:
     """The valid token of a key with its user, who is active; None when there is none. Notes that it is used."""
+    valid = Q(expires_at=None) | Q(expires_at__gt=Now())
     token = (
-        Token.objects.select_related("user").filter(digest=_digest(key), revoked_at=None, user__is_active=True).first()
+        Token.objects.select_related("user")
+        .filter(valid, digest=_digest(key), revoked_at=None, user__is_active=True)
+        .first()
     )
     if token is not None:
         stale = Q(used_at=None) | Q(used_at__lt=Now() - USED_EVERY)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication, BasicAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
-from bptl.accounts import passwords, tokens
+from bptl.accounts import passwords, second_factor, tokens
 from bptl.accounts.models import Token, User
 
 
@@ -42,11 +43,15 @@ class PasswordAuthentication(BasicAuthentication):
         self, userid: str, password: str, request: Request | None = None
     ) -> tuple[AbstractBaseUser, None]:
         """The user; raises AuthenticationFailed, and Throttled with the seconds to wait."""
-        sender = str(request.META.get("REMOTE_ADDR", "")) if request else ""
+        # Signals and the counting of wrong passwords know Django's own request only.
+        asked = request._request if isinstance(request, Request) else HttpRequest()
         try:
-            user = passwords.check(userid, password, sender=sender)
+            user = passwords.check(userid, password, request=asked)
         except passwords.TooManyTries as error:
             raise Throttled(wait=error.wait.total_seconds()) from error
         if user is None:
             raise AuthenticationFailed(_("Username or password is wrong, or the user is not active."))
+        if second_factor.enrolled(user):
+            # A password alone must not open here what it does not open on the pages.
+            raise AuthenticationFailed(_("This user has a second factor: call with a token."))
         return user, None

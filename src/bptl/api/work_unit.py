@@ -24,8 +24,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from bptl.accounts.models import User
+from bptl.accounts.roles import Role
+from bptl.accounts.scopes import Scope
 from bptl.api.body import check_length
 from bptl.api.contract import Detail, Fault, WorkUnitAnswer, WorkUnitRequest
+from bptl.api.rights import Right
 from bptl.engines.variables import UnreadableVariable, UnsendableValue, Variable, decode
 from bptl.lib.json import plain
 from bptl.tasks.intake import calls
@@ -50,6 +53,8 @@ class TooManyWaiting(APIException):
 class WorkUnitView(APIView):
     """Do the work unit of a topic."""
 
+    right = Right(role=Role.OPERATOR, scope=Scope.CALL)
+
     @extend_schema(
         operation_id="work_unit",
         summary="Do the work unit of a topic, and answer what it sets",
@@ -68,7 +73,7 @@ class WorkUnitView(APIView):
             )
         ],
         request=WorkUnitRequest,
-        responses={201: WorkUnitAnswer, 400: Fault, 401: Detail, 409: Fault, 413: Detail, 429: Detail, 503: Detail},
+        responses={201: WorkUnitAnswer, 400: Fault, 409: Fault, **dict.fromkeys((401, 403, 413, 429, 503), Detail)},
     )
     def post(self, request: Request) -> Response:
         """Do it."""

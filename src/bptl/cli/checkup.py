@@ -10,6 +10,7 @@ from datetime import timedelta
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from bptl.accounts import people
 from bptl.cli import stories
 from bptl.connections import access, engines, mappings, service_check
 from bptl.connections.findings import Finding, Mark
@@ -43,6 +44,7 @@ def everything() -> Iterator[Checked]:
     if any(finding.mark is Mark.BAD for finding in database):
         return
     alive = queries.fleet()
+    yield from _about("people", _people())
     yield from _about("processes", _processes(alive))
     yield from _about("tasks", _tasks(alive))
     for service in Service.objects.filter(active=True).order_by("name"):
@@ -106,6 +108,14 @@ def _database() -> Iterator[Finding]:
             Mark.BAD,
             "migrations are missing; run: bptl manage migrate. Engines, mappings, processes and tasks were not checked",
         )
+
+
+def _people() -> Iterator[Finding]:
+    found = people.administrators().count()
+    if found:
+        yield Finding(Mark.GOOD, f"active administrators: {found}")
+    else:
+        yield Finding(Mark.DOUBT, "nobody can administer BPTL; run: bptl people invite NAME --role administrator")
 
 
 def _processes(alive: queries.Fleet) -> Iterator[Finding]:

@@ -16,12 +16,16 @@ OLD_SETTINGS = frozenset(f"bptl.conf.{name}" for name in ("dev", "docker", "stag
 """What DJANGO_SETTINGS_MODULE said in existing deployments; there is one settings module now."""
 
 PAGES = frozenset({
+    "axes",
     "bptl.api",
     "bptl.web",
     "django.contrib.admin",
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "django_otp.plugins.otp_totp",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "rest_framework",

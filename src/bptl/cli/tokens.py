@@ -5,7 +5,7 @@ Imports that need the models stand inside the commands, so that ``--help`` needs
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import click
 
@@ -20,13 +20,26 @@ def tokens() -> None:
 @tokens.command()
 @click.argument("name")
 @click.option("--user", "username", required=True, help="Username of the user as whom it calls.")
-def create(name: str, username: str) -> None:
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["work-unit:call", "tasks:read", "tasks:act"]),
+    default=["work-unit:call"],
+    show_default=True,
+    help="What it may do; may be repeated.",
+)
+@click.option("--days", type=click.IntRange(min=1), help="It expires after so many days; default: never.")
+def create(name: str, username: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Make a token called NAME and show its key, once: it is stored as a digest only."""
     start_django()
     from django.core.exceptions import ValidationError
+    from django.utils import timezone
 
     from bptl.accounts import tokens as keys
+    from bptl.accounts.audit import COMMAND_LINE, By
     from bptl.accounts.models import User
+    from bptl.accounts.scopes import Scope
 
     user = User.objects.filter(username=username).first()
     if user is None:
@@ -34,7 +47,13 @@ def create(name: str, username: str) -> None:
     if not user.is_active:
         raise click.UsageError(f"user {username!r} is not active: its tokens would be refused")
     try:
-        made = keys.create(user, name=name)
+        made = keys.create(
+            user,
+            name=name,
+            scopes=[Scope(scope) for scope in scopes],
+            expires_at=timezone.now() + timedelta(days=days) if days else None,
+            by=By(COMMAND_LINE),
+        )
     except ValidationError as error:
         raise click.UsageError("; ".join(error.messages)) from error
     click.echo(made.key)
@@ -54,13 +73,14 @@ def list_tokens() -> None:
             token.name,
             token.user.username,
             f"{token.beginning}…",
-            _state(token.revoked_at, active=token.user.is_active),
+            ", ".join(token.scopes),
+            _state(token.revoked_at, expires_at=token.expires_at, active=token.user.is_active),
             _moment(token.created_at),
             _moment(token.used_at),
         )
         for token in Token.objects.select_related("user")
     ]
-    table.show(("id", "name", "user", "key", "state", "created at", "last used at"), rows)
+    table.show(("id", "name", "user", "key", "scopes", "state", "created at", "last used at"), rows)
 
 
 @tokens.command()
@@ -69,18 +89,23 @@ def revoke(name: str) -> None:
     """Refuse the key of the token called NAME from now on."""
     start_django()
     from bptl.accounts import tokens as keys
+    from bptl.accounts.audit import COMMAND_LINE, By
     from bptl.accounts.models import Token
 
     token = Token.objects.filter(name=name, revoked_at=None).first()
     if token is None:
         raise click.UsageError(f"there is no valid token {name!r}; see bptl tokens list")
-    keys.revoke(token)
+    keys.revoke(token, by=By(COMMAND_LINE))
     click.echo(f"revoked token {name}")
 
 
-def _state(revoked_at: datetime | None, *, active: bool) -> str:
+def _state(revoked_at: datetime | None, *, expires_at: datetime | None, active: bool) -> str:
     if revoked_at is not None:
         return f"revoked {_moment(revoked_at)}"
+    if expires_at is not None and expires_at <= datetime.now(expires_at.tzinfo):
+        return f"expired {_moment(expires_at)}"
+    if expires_at is not None and active:
+        return f"valid until {_moment(expires_at)}"
     return "valid" if active else "its user is not active"
 
 

@@ -15,6 +15,9 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from bptl.cli.start import start_process
+from bptl.lib.log import get_logger
+
+log = get_logger(__name__)
 
 REQUEST_SECONDS = 60
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn beats its heart in a file; on a container's disk that can block
@@ -64,6 +67,20 @@ def _send_wakes(_worker: object) -> None:
     wake.use(waker.send)
 
 
+def _make_first_administrator() -> None:
+    """Before the fork; a database that is away stops no web process, and leaves no connection to the children."""
+    from django.db import DatabaseError, connection
+
+    from bptl.accounts import welcome
+
+    try:
+        welcome.make_first_administrator()
+    except DatabaseError as error:
+        log.warning("administrator.not_made", error=str(error))
+    finally:
+        connection.close()
+
+
 @click.command()
 @click.option("--bind", help="Address and port or unix:PATH; default 127.0.0.1 and UWSGI_PORT (8000).")
 @click.option("--processes", type=click.IntRange(min=1), help="Default UWSGI_PROCESSES (2).")
@@ -75,6 +92,7 @@ def _send_wakes(_worker: object) -> None:
 def web(bind: str | None, processes: int | None, threads: int | None) -> None:
     """Serve the pages until SIGTERM, then let running requests finish."""
     start_process()
+    _make_first_administrator()
     options: dict[str, Any] = {
         "bind": bind or f"127.0.0.1:{settings.UWSGI_PORT}",
         "workers": processes or settings.UWSGI_PROCESSES,

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import timedelta
 from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from django.utils.translation import gettext_lazy as _
 
-from bptl.conf import keys, names, redis_address
+from bptl.conf import keys, names, redis_address, shown
 from bptl.conf.env import Environment
 from bptl.lib import log
 
@@ -70,7 +71,13 @@ if not environment.boolean(
 ):
     environment.fault("SESSION_COOKIE_HTTPONLY", "is False, so a script could read logins; remove it")
 SESSION_COOKIE_NAME = "bptl_sessionid"
-SESSION_COOKIE_AGE = 12 * 60 * 60  # A working day: these pages can restart and discard work.
+SESSION_COOKIE_AGE = 3600 * environment.integer(
+    "BPTL_SESSION_HOURS",
+    default=12,
+    minimum=1,
+    maximum=24 * 14,
+    help="A login ends after so many hours: a working day, as these pages can restart and discard work.",
+)
 
 BPTL_TRUSTED_PROXIES = environment.networks(
     "BPTL_TRUSTED_PROXIES",
@@ -305,7 +312,7 @@ REST_FRAMEWORK = {
         "bptl.api.authentication.TokenAuthentication",
         "bptl.api.authentication.PasswordAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["bptl.api.rights.AsDeclared"],
     "DEFAULT_PARSER_CLASSES": ["bptl.api.body.LimitedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -317,7 +324,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "LICENSE": {"name": "EUPL-1.2", "url": "https://eupl.eu/1.2/en/"},
     "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SERVE_PERMISSIONS": ["bptl.api.rights.AsDeclared"],
     "ENFORCE_NON_BLANK_FIELDS": True,
     "COMPONENT_SPLIT_REQUEST": True,
 }
@@ -333,6 +340,87 @@ BPTL_ALIVE_FILE = environment.text(
     default="",
     help="File that poll, work and beat touch while their loop turns, for `bptl alive`; the image sets it.",
 )
+
+# -- Logging in -------------------------------------------------------------------------------------------------------
+
+BPTL_ADMIN_USERNAME = environment.text(
+    "BPTL_ADMIN_USERNAME",
+    default="",
+    help="Name of the first administrator, whom the web process makes when it starts and there is no active one.",
+)
+BPTL_ADMIN_PASSWORD = environment.secret("BPTL_ADMIN_PASSWORD", default="", help="That administrator's password.")
+if bool(BPTL_ADMIN_USERNAME) != bool(BPTL_ADMIN_PASSWORD):
+    environment.fault("BPTL_ADMIN_PASSWORD", "and BPTL_ADMIN_USERNAME belong together; set both or none")
+BPTL_SECOND_FACTOR = environment.text(
+    "BPTL_SECOND_FACTOR",
+    default="optional",
+    choices=("optional", "administrators", "everybody"),
+    help="Who must show a code of an app (TOTP) beside a password; those who log in by the identity provider need none "
+    "here.",
+)
+OTP_TOTP_ISSUER = "BPTL"
+AXES_FAILURE_LIMIT = environment.integer(
+    "BPTL_LOGIN_TRIES",
+    default=10,
+    minimum=3,
+    help="So many wrong passwords for one name from one address, and both together are locked out for a while.",
+)
+AXES_COOLOFF_TIME = timedelta(
+    minutes=environment.integer(
+        "BPTL_LOCKOUT_MINUTES", default=15, minimum=1, help="How long that lasts, from the last wrong password."
+    )
+)
+PASSWORD_RESET_TIMEOUT = 3600 * environment.integer(
+    "BPTL_INVITATION_HOURS", default=72, minimum=1, help="How long a link works by which somebody chooses a password."
+)
+# A name alone could be locked out by anybody; an address alone is a whole town hall.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_HTTP_RESPONSE_CODE = 429
+AXES_LOCKOUT_CALLABLE = "bptl.web.login.locked"
+AXES_WHITELIST_CALLABLE = "bptl.accounts.lockout.without_name"
+AXES_DISABLE_ACCESS_LOG = True  # The audit log is the one place.
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+BPTL_OIDC_ISSUER = environment.text(
+    "BPTL_OIDC_ISSUER",
+    default="",
+    help="Identity provider by which people log in (OpenID Connect), exactly as it calls itself, such as "
+    "https://login.example.com/realms/gemeente; empty for none.",
+)
+OIDC_RP_CLIENT_ID = environment.text("BPTL_OIDC_CLIENT_ID", default="", help="What the provider calls BPTL.")
+OIDC_RP_CLIENT_SECRET = environment.secret("BPTL_OIDC_CLIENT_SECRET", default="", help="BPTL's secret at the provider.")
+if BPTL_OIDC_ISSUER and not (OIDC_RP_CLIENT_ID and OIDC_RP_CLIENT_SECRET):
+    environment.fault("BPTL_OIDC_ISSUER", "needs BPTL_OIDC_CLIENT_ID and BPTL_OIDC_CLIENT_SECRET too")
+BPTL_OIDC_NAME = environment.text(
+    "BPTL_OIDC_NAME", default="single sign-on", help="What the button of the provider says on the login page."
+)
+OIDC_RP_SCOPES = environment.text(
+    "BPTL_OIDC_SCOPES", default="openid profile email", help="What is asked of the provider, separated by blanks."
+)
+OIDC_RP_SIGN_ALGO = environment.text(
+    "BPTL_OIDC_SIGNATURES", default="RS256", choices=("RS256", "ES256", "HS256"), help="How it signs its id tokens."
+)
+BPTL_OIDC_USERNAME_CLAIM = environment.text(
+    "BPTL_OIDC_USERNAME_CLAIM", default="preferred_username", help="Claim that names somebody who is new."
+)
+BPTL_OIDC_GROUPS_CLAIM = environment.text(
+    "BPTL_OIDC_GROUPS_CLAIM", default="groups", help="Claim with the groups of somebody, from which their role follows."
+)
+BPTL_OIDC_GROUPS = {
+    "viewer": environment.csv("BPTL_OIDC_VIEWERS", help="Groups of the provider whose members are viewers."),
+    "operator": environment.csv("BPTL_OIDC_OPERATORS", help="Groups of the provider whose members are operators."),
+    "administrator": environment.csv(
+        "BPTL_OIDC_ADMINISTRATORS",
+        help="Groups of the provider whose members are administrators. When none of the three is set, an administrator "
+        "of BPTL gives the roles.",
+    ),
+}
+OIDC_USE_PKCE = True
+OIDC_TIMEOUT = 10  # Seconds; without it a provider that hangs would hold a thread of the pages for ever.
+OIDC_AUTHENTICATION_CALLBACK_URL = "oidc-callback"
+LOGIN_REDIRECT_URL_FAILURE = "oidc-failed"
 
 # -- Mail -------------------------------------------------------------------------------------------------------------
 
@@ -360,7 +448,11 @@ INSTALLED_APPS = [
     "bptl.tasks",
     "bptl.web",
     "bptl.workers",
+    "axes",
     "django_celery_beat",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "django_otp.plugins.otp_totp",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "rest_framework",
@@ -382,9 +474,16 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "bptl.web.rights.RightsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+    "bptl.accounts.oidc.Backend",
 ]
 ROOT_URLCONF = "bptl.conf.urls"
 WSGI_APPLICATION = "bptl.conf.wsgi.application"
@@ -457,4 +556,5 @@ for _name, _fix in names.mistakes(os.environ, known={one.name: one.secret for on
 environment.refuse_faults()
 BPTL_RETIRED_NAMES = names.retired(os.environ)
 BPTL_ENVIRONMENT = environment.declared
+BPTL_SHOWN = shown.settings(environment.declared, os.environ)
 log.configure(level=LOG_LEVEL, form="console" if BPTL_LOG_FORMAT == "console" else "json")

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path
+from django.contrib.auth.decorators import login_not_required
+from django.urls import include, path, reverse_lazy
+from django.views.generic import RedirectView
 
+from bptl.web.login import Logout
+from bptl.web.rights import for_any_login
+
+handler403 = "bptl.web.refusal.forbidden"
 urlpatterns = [
+    # There is one way in and out: the admin's own would know neither second factors nor an identity provider.
+    path("admin/login/", login_not_required(RedirectView.as_view(url=reverse_lazy("login"), query_string=True))),
+    path("admin/logout/", login_not_required(Logout.as_view())),
+    path("admin/password_change/", for_any_login(RedirectView.as_view(url=reverse_lazy("password-change")))),
     path("admin/", admin.site.urls),
     path("api/", include("bptl.api.urls")),
     path("", include("bptl.web.urls")),

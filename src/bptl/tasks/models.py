@@ -491,7 +491,10 @@ class Event(models.Model):
     class Meta:
         verbose_name = _("event")
         verbose_name_plural = _("events")
-        indexes = [models.Index(name="event_by_task", fields=["task", "id"])]
+        indexes = [
+            models.Index(name="event_by_task", fields=["task", "id"]),
+            models.Index(name="event_of_a_person", fields=["-at", "-id"], condition=~Q(actor="")),
+        ]
 
     def __str__(self) -> str:
         return self.name

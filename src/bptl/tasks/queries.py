@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
@@ -315,3 +315,21 @@ def last_fetch(engine_id: int, *, within: timedelta) -> Fetch | None:
 def newest_task(engine_id: int) -> Task | None:
     """The task of an engine that was first seen last."""
     return Task.objects.filter(of_engine(engine_id)).defer("variables", "result").order_by(BACKWARDS).first()
+
+
+def acts(
+    *, actor: str = "", name: str = "", task_id: str = "", since: datetime | None = None, until: datetime | None = None
+) -> QuerySet[Event]:
+    """What people did to tasks, newest first. ``name`` is the beginning of an event's name; empty is no filter."""
+    found = Event.objects.exclude(actor="").select_related("task").defer("task__variables", "task__result")
+    if actor:
+        found = found.filter(actor=actor)
+    if name:
+        found = found.filter(name__startswith=name)
+    if task_id:
+        found = found.filter(task_id=int(task_id)) if task_id.isdecimal() and len(task_id) < 19 else found.none()
+    if since:
+        found = found.filter(at__gte=since)
+    if until:
+        found = found.filter(at__lt=until)
+    return found.order_by("-at", "-id")

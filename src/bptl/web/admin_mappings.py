@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -14,9 +15,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from bptl.accounts import audit
 from bptl.connections import mappings
 from bptl.connections.mappings import problems
 from bptl.connections.models import Mapping, MappingService
+from bptl.web.acting import by
+from bptl.web.admin_audit import Audited
 from bptl.work_units import registry
 
 if TYPE_CHECKING:
@@ -75,7 +79,7 @@ class MappingForm(MappingModelForm):
         self.fields["unit"] = forms.ChoiceField(label=_("work unit"), choices=choices)
 
 
-class MappingAdmin(MappingModelAdmin):
+class MappingAdmin(Audited, MappingModelAdmin):
     """Which work unit does which topic."""
 
     form = MappingForm
@@ -139,8 +143,13 @@ class MappingAdmin(MappingModelAdmin):
         self._set_active(request, mappings, active=False)
 
     def _set_active(self, request: HttpRequest, mappings: QuerySet[Mapping], *, active: bool) -> None:
-        # Pollers notice a change by updated_at, which update() does not touch by itself.
-        count = mappings.exclude(active=active).update(active=active, updated_at=Now())
+        with transaction.atomic():
+            changed = list(mappings.exclude(active=active).select_for_update(of=("self",)))
+            # Pollers notice a change by updated_at, which update() does not touch by itself.
+            Mapping.objects.filter(pk__in=[mapping.pk for mapping in changed]).update(active=active, updated_at=Now())
+            for mapping in changed:
+                audit.record("mapping.activated" if active else "mapping.deactivated", by=by(request), about=mapping)
+        count = len(changed)
         text = (
             ngettext("%(count)d mapping activated.", "%(count)d mappings activated.", count)
             if active

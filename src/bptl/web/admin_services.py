@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from bptl.connections import grants, service_check
 from bptl.connections.findings import Finding
 from bptl.connections.service_models import Application, Service, ServiceGrant
+from bptl.web.admin_audit import Audited
 from bptl.web.admin_written import TLS_FIELDS, ReachedForm, SecretForm, TestedAdmin
 from bptl.work_units import registry
 
@@ -113,7 +114,7 @@ class ApplicationForm(ApplicationModelForm):
         )
 
 
-class ApplicationAdmin(ApplicationModelAdmin):
+class ApplicationAdmin(Audited, ApplicationModelAdmin):
     """For whom tasks are done, and what may be used for them."""
 
     form = ApplicationForm

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -19,6 +19,7 @@ from bptl.connections.models import WITHOUT_ENGINE, Engine
 from bptl.tasks.lifecycle import Status, outcomes_of
 from bptl.tasks.models import BACKWARDS, Event, Fetch, Lease, Process, Task
 from bptl.tasks.queries import of_engine
+from bptl.web.admin_look import LookOnly
 
 if TYPE_CHECKING:
     TaskModelAdmin = admin.ModelAdmin[Task]
@@ -44,22 +45,6 @@ class ShallowPaginator(AnyPaginator):
         """The number of rows, or MOST_COUNTED."""
         rows: Any = self.object_list
         return int(rows.order_by()[:MOST_COUNTED].count())
-
-
-class LookOnly:
-    """No adding, changing and deleting."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
-        return False
 
 
 class LeaseInline(LookOnly, LeaseTabularInline):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -14,14 +14,15 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from bptl.accounts.roles import Role
 from bptl.connections.findings import Finding, Mark
+from bptl.web.admin_audit import Audited
+from bptl.web.rights import needs
 
 if TYPE_CHECKING:
     AnyModelForm = forms.ModelForm[Any]
-    AnyModelAdmin = admin.ModelAdmin[Any]
 else:
     AnyModelForm = forms.ModelForm
-    AnyModelAdmin = admin.ModelAdmin
 
 KEPT = _("Stored encrypted and never shown. Leave empty to keep what is stored.")
 LEVELS = {Mark.GOOD: messages.SUCCESS, Mark.DOUBT: messages.WARNING, Mark.BAD: messages.ERROR}
@@ -81,7 +82,7 @@ class ReachedForm(SecretForm):
 TLS_FIELDS = ("certificate", "key", "forget_certificate", "authorities", "forget_authorities")
 
 
-class TestedAdmin(AnyModelAdmin):
+class TestedAdmin(Audited):
     """A page with a button that tests the connection of its row, and says in words what is wrong."""
 
     change_form_template = "web/admin_tested.html"
@@ -93,7 +94,7 @@ class TestedAdmin(AnyModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         """With the address of the test."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_test"
-        view = self.admin_site.admin_view(require_POST(self._test))
+        view = needs(Role.ADMINISTRATOR)(self.admin_site.admin_view(require_POST(self._test)))
         return [path("<int:pk>/test/", view, name=name), *super().get_urls()]
 
     def _test(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -12,3 +12,7 @@ class WebConfig(AppConfig):
     name = "bptl.web"
     label = "web"
     verbose_name = _("pages")
+
+    def ready(self) -> None:
+        """Begin to note logins."""
+        from bptl.web import login_events  # noqa: F401 - importing connects it

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.i18n import set_language
 
+from bptl.web import account, people_pages, single_sign_on
+from bptl.web.audit_page import audit_csv, audit_log
 from bptl.web.icon import favicon
-from bptl.web.login import Login
+from bptl.web.login import Login, Logout, PasswordChange, Welcome
 from bptl.web.overview import overview
+from bptl.web.rights import for_any_login
+from bptl.web.settings_page import settings_in_force
 from bptl.web.task_list import task_list
 from bptl.web.task_page import diagram, model_xml, task_page
 
@@ -17,8 +20,28 @@ urlpatterns = [
     path("", overview, name="overview"),
     path("favicon.ico", login_not_required(favicon), name="favicon"),
     path("login/", login_not_required(Login.as_view()), name="login"),
-    path("logout/", login_not_required(LogoutView.as_view()), name="logout"),
+    path("logout/", login_not_required(Logout.as_view()), name="logout"),
     path("language/", login_not_required(set_language), name="language"),
+    path("login/provider/", login_not_required(single_sign_on.Ask.as_view()), name="oidc-ask"),
+    path("login/provider/back/", login_not_required(single_sign_on.Callback.as_view()), name="oidc-callback"),
+    path("login/provider/failed/", login_not_required(single_sign_on.failed), name="oidc-failed"),
+    path("logout/provider/", login_not_required(single_sign_on.ended), name="oidc-ended"),
+    path("welcome/<str:uidb64>/<str:token>/", login_not_required(Welcome.as_view()), name="welcome"),
+    path("login/code/", account.code, name="second-factor-code"),
+    path("account/", account.account, name="account"),
+    path("account/password/", for_any_login(PasswordChange.as_view()), name="password-change"),
+    path("account/second-factor/", account.enrol, name="second-factor-enrol"),
+    path("account/second-factor/remove/", account.forget, name="second-factor-forget"),
+    path("people/", people_pages.people_list, name="people"),
+    path("people/invite/", people_pages.invite, name="invite"),
+    path("people/<int:user_id>/", people_pages.person_page, name="person"),
+    path("people/<int:user_id>/role/", people_pages.set_role, name="person-role"),
+    path("people/<int:user_id>/active/<str:active>/", people_pages.set_active, name="person-active"),
+    path("people/<int:user_id>/second-factor/", people_pages.remove_second_factor, name="person-second-factor"),
+    path("people/<int:user_id>/link/", people_pages.new_link, name="person-link"),
+    path("audit/", audit_log, name="audit"),
+    path("audit.csv", audit_csv, name="audit-csv"),
+    path("settings/", settings_in_force, name="settings"),
     path("tasks/", task_list, name="tasks"),
     path("tasks/<int:task_id>/", task_page, name="task"),
     path("tasks/<int:task_id>/diagram/", diagram, name="task-diagram"),

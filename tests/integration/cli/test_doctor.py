@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from django.db import connection
 
+from bptl.accounts.models import User
 from bptl.cli.main import bptl
 from bptl.connections.models import Engine, Mapping
 from bptl.tasks.lifecycle import Status
@@ -108,6 +109,7 @@ def all_findings() -> str:
 
 @pytest.mark.usefixtures("broker", "fleet", "engine")
 def test_where_everything_is_there_nothing_needs_action() -> None:
+    User.objects.create_superuser("admin")
     assert bad() == []
     text = all_findings()
     assert "the engine's authorization check says so" in text
@@ -253,3 +255,9 @@ def test_mappings_of_the_rest_api_are_checked_and_need_no_engine() -> None:
     assert found.startswith("REST API: mapping")
     assert "zgw.no_such_unit" in found
     assert "(topic leges) is done by demo.quick" in all_findings()
+
+
+@pytest.mark.usefixtures("broker", "fleet", "engine")
+def test_an_installation_that_nobody_can_administer_is_told_how_somebody_gets_in() -> None:
+    assert bad() == []
+    assert "doubt  people: nobody can administer BPTL; run: bptl people invite" in all_findings()

@@ -9,7 +9,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from bptl.accounts.models import User
+from bptl.accounts.models import AuditEntry, User
+from bptl.accounts.roles import Role
 from bptl.connections import bindings
 from bptl.connections.models import Engine, Mapping
 from bptl.connections.service_models import Application, Service, ServiceGrant
@@ -17,6 +18,7 @@ from bptl.work_units import registry
 from tests.doubles.certificates import Authority
 from tests.doubles.outside import Outside
 from tests.integration.connections import units
+from tests.integration.web.conftest import somebody
 
 pytestmark = pytest.mark.django_db
 
@@ -92,8 +94,7 @@ def test_the_button_says_what_is_wrong_and_what_is_good(
 
 
 def test_only_who_may_change_a_service_may_test_it(zaken: Service, outside: Outside) -> None:
-    looker = Client()
-    looker.force_login(User.objects.create_user("looker", is_staff=True))
+    looker = somebody(Role.OPERATOR)
     assert looker.post(reverse("admin:connections_service_test", args=[zaken.pk])).status_code == 403
     assert outside.asked == []
     assert Client().post(reverse("admin:connections_service_test", args=[zaken.pk])).status_code == 302
@@ -134,6 +135,23 @@ def test_an_application_gets_units_and_services_on_one_page(administrator: Clien
     assert administrator.post(page, entered(administrator, page, **as_service)).status_code == 302
     grant.refresh_from_db()
     assert (grant.as_service, grant.encrypted_secret) == (True, "")
+
+
+def test_the_audit_log_names_the_grants_of_an_application_and_no_secret(administrator: Client, zaken: Service) -> None:
+    page = reverse("admin:connections_application_add")
+    grant = {"grants-TOTAL_FORMS": "1", "grants-0-service": str(zaken.pk)}
+    own = {"grants-0-client_id": "vergunningen", "grants-0-secret": "van-haar"}
+    filled = {"app_id": "https://ac.example.nl/1", "label": "Vergunningen", "units": ["test.*"], **grant, **own}
+    administrator.post(page, entered(administrator, page, **filled))
+    page = reverse("admin:connections_application_change", args=[Application.objects.get().pk])
+    administrator.post(page, entered(administrator, page, **{"grants-0-secret": "een-nieuw"}))
+    administrator.post(page, entered(administrator, page, **{"grants-0-DELETE": "on"}))
+    told = AuditEntry.objects.filter(action__startswith="application").order_by("id")
+    assert list(told.values_list("action", "actor", "detail")) == [
+        ("application.added", "admin", {"added": ["Vergunningen → zaken"]}),
+        ("application.changed", "admin", {"fields": ["secret"], "changed": ["Vergunningen → zaken"]}),
+        ("application.changed", "admin", {"fields": [], "deleted": ["Vergunningen → zaken"]}),
+    ]
 
 
 def test_a_mapping_is_refused_without_what_its_unit_needs_and_says_what_that_is(
