@@ -7,7 +7,9 @@ from django.test import Client
 from django.urls import reverse
 
 from bptl.accounts.models import User
+from bptl.accounts.roles import Role
 from bptl.connections.mail_models import MailTemplate
+from tests.integration.web.conftest import somebody
 
 LIST = "/admin/connections/mailtemplate/"
 PREVIEW = LIST + "preview/"
@@ -63,6 +65,5 @@ def test_what_is_right_is_saved(administrator: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_a_preview_is_not_for_who_may_not_see_templates(client: Client) -> None:
-    client.force_login(User.objects.create_user("staff", is_staff=True))
-    assert client.post(PREVIEW, SOURCES).status_code == 403
+def test_a_preview_is_not_for_who_may_not_see_templates() -> None:
+    assert somebody(Role.OPERATOR).post(PREVIEW, SOURCES).status_code == 403

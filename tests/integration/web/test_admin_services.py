@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from bptl.accounts.models import User
+from bptl.accounts.roles import Role
 from bptl.connections import bindings
 from bptl.connections.models import Engine, Mapping
 from bptl.connections.service_models import Application, Service, ServiceGrant
@@ -17,6 +18,7 @@ from bptl.work_units import registry
 from tests.doubles.certificates import Authority
 from tests.doubles.outside import Outside
 from tests.integration.connections import units
+from tests.integration.web.conftest import somebody
 
 pytestmark = pytest.mark.django_db
 
@@ -92,8 +94,7 @@ def test_the_button_says_what_is_wrong_and_what_is_good(
 
 
 def test_only_who_may_change_a_service_may_test_it(zaken: Service, outside: Outside) -> None:
-    looker = Client()
-    looker.force_login(User.objects.create_user("looker", is_staff=True))
+    looker = somebody(Role.OPERATOR)
     assert looker.post(reverse("admin:connections_service_test", args=[zaken.pk])).status_code == 403
     assert outside.asked == []
     assert Client().post(reverse("admin:connections_service_test", args=[zaken.pk])).status_code == 302

@@ -295,7 +295,7 @@ def called(task: Task, url: str, **fields: object) -> ServiceCall:
 
 
 def test_calls_to_services_are_told_in_the_order_of_time_with_folded_bodies(
-    reader: Client, make_task: MakeTask
+    operator: Client, make_task: MakeTask
 ) -> None:
     task = make_task()
     now = timezone.now()
@@ -307,12 +307,20 @@ def test_calls_to_services_are_told_in_the_order_of_time_with_folded_bodies(
         status=None,
         error="no connection to zaken: refused",
     )
-    page = page_of(reader, task)
+    page = page_of(operator, task)
     assert page.index("zaken/1") < page.index("zaken/2")
     assert "no connection to zaken: refused" in page
     assert "<summary>Sent</summary>" in page
     assert "&quot;toelichting&quot;" in page
     assert "12 ms" in page
+
+
+def test_a_viewer_sees_calls_without_their_bodies(reader: Client, make_task: MakeTask) -> None:
+    task = make_task()
+    called(task, "https://zaken.example.nl/zaken/2", request_body='{"toelichting": "x"}')
+    page = page_of(reader, task)
+    assert "zaken/2" in page
+    assert "toelichting" not in page
 
 
 def test_only_the_last_of_many_calls_are_shown_and_the_others_are_counted(reader: Client, make_task: MakeTask) -> None:
