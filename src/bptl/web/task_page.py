@@ -19,6 +19,7 @@ from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Task
 from bptl.web.ledger import entries
 from bptl.web.rights import needs, person
+from bptl.web.task_actions import offers
 from bptl.web.trouble import trouble
 from bptl.web.values import shown
 from bptl.web.walk import steps
@@ -59,6 +60,7 @@ def task_page(request: HttpRequest, task_id: int) -> HttpResponse:
         "variables_in": shown(task.variables, values=reads),
         "variables_out": shown(result.get("variables") or {}, values=reads),
         "reads": reads,
+        "offers": offers(story) if reads else [],
         "calls": [(call, story.attempt_of(call)) for call in story.calls],
         "earlier_calls": story.earlier_calls,
         "empty_in": _("Removed by retention.") if task.emptied else _("The task was fetched without variables."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.doubles.engine import FakeEngine
 from tests.integration.scene import Scene, events, fresh, lease_of
 
 EVERYWHERE = [(status, outcome) for status in Status for outcome in outcomes_of(status)]
-WHO = {"actor": "Saskia", "reason": "because I know"}
+WHO: dict[str, Any] = {"actor": "Saskia", "reason": "because I know"}
 
 
 def told(scene_task: int, name: str) -> dict[str, object]:

@@ -29,6 +29,8 @@ OPEN = {
 
 SAMPLES: dict[str, Any] = {
     "task_id": 1,
+    "effect_id": 1,
+    "pk": 1,
     "object_id": "1",
     "content_type_id": 1,
     "app_label": "tasks",

@@ -15,10 +15,18 @@ from bptl.accounts import people
 from bptl.accounts.models import User
 from bptl.accounts.roles import Role
 from bptl.tasks.models import Process
-from bptl.web import urls
+from bptl.web import task_actions, urls
 from tests.integration.web.conftest import MakeTask
 
-PAGES = ["/", "/tasks/", "/tasks/1/", "/tasks/1/diagram/", "/tasks/1/model.xml"]
+PAGES = [
+    "/",
+    "/tasks/",
+    "/tasks/1/",
+    "/tasks/1/diagram/",
+    "/tasks/1/model.xml",
+    *(f"/tasks/1/{part}/" for part in task_actions.PAGES),
+    "/tasks/1/effects/1/settle/",
+]
 
 
 def test_no_page_is_forgotten_here() -> None:
