@@ -13,6 +13,7 @@ from bptl.web.login import Login
 from bptl.web.overview import overview
 from bptl.web.rights import needs
 from bptl.web.task_actions import PAGES, Settle
+from bptl.web.task_export import export_csv, export_json
 from bptl.web.task_list import task_list
 from bptl.web.task_page import diagram, model_xml, task_page
 
@@ -23,6 +24,8 @@ urlpatterns = [
     path("logout/", login_not_required(LogoutView.as_view()), name="logout"),
     path("language/", login_not_required(set_language), name="language"),
     path("tasks/", task_list, name="tasks"),
+    path("tasks/export.csv", export_csv, name="tasks-csv"),
+    path("tasks/export.json", export_json, name="tasks-json"),
     path("tasks/<int:task_id>/", task_page, name="task"),
     path("tasks/<int:task_id>/diagram/", diagram, name="task-diagram"),
     path("tasks/<int:task_id>/model.xml", model_xml, name="task-model"),

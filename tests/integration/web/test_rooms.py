@@ -21,6 +21,8 @@ from tests.integration.web.conftest import MakeTask
 PAGES = [
     "/",
     "/tasks/",
+    "/tasks/export.csv",
+    "/tasks/export.json",
     "/tasks/1/",
     "/tasks/1/diagram/",
     "/tasks/1/model.xml",
