@@ -82,14 +82,16 @@ class TaskAction(View):
         return self._page(request, asked, HTTPStatus.OK)
 
     def post(self, request: HttpRequest, task_id: int, effect_id: int | None = None) -> HttpResponse:
-        """Do it and go back to the task; 422 for what does not fit, 409 and 502 for what was refused."""
+        """Do it and go back to the task. What does not fit is shown with 200, as forms are; what was refused with 409 or
+        502.
+        """
         story = _story(task_id)
         form = self.form_class(request.POST)
         asked = Asked(story, form, self.rows(story), _effect(story, effect_id))
         if asked.rows is not None:
             asked.rows.read(request.POST)
         if not form.is_valid() or not (asked.rows is None or asked.rows.valid):
-            return self._page(request, asked, HTTPStatus.UNPROCESSABLE_ENTITY)
+            return self._page(request, asked, HTTPStatus.OK)
         if form.cleaned_data["seen"] != story.task.last_lease_id:
             return self._page(request, asked, HTTPStatus.CONFLICT, consequences.stale())
         try:
