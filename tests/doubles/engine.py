@@ -32,6 +32,8 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", r"/external-task/([^/]+)", "get"),
     ("PUT", r"/external-task/([^/]+)/retries", "retries"),
     ("POST", r"/external-task/([^/]+)/(complete|failure|bpmnError|extendLock|unlock)", ""),
+    ("GET", r"/process-instance/([^/]+)", "instance"),
+    ("POST", r"/process-instance/([^/]+)/variables", "setVariables"),
     ("GET", r"/version", "version"),
 )
 """Method, path and name of the call; the last group of a path is the name where none is given."""
@@ -323,6 +325,19 @@ class FakeEngine:
 
     def _retries(self, task_id: str, *, query: Json, body: Json) -> tuple[int, Any]:
         self._find(task_id).retries = body["retries"]
+        return 204, None
+
+    def _instance(self, instance_id: str, *, query: Json, body: Json) -> tuple[int, Any]:
+        if not any(task.process_instance_id == instance_id for task in self.tasks.values()):
+            raise Refusal(404, "InvalidRequestException", f"Process instance with id {instance_id} does not exist")
+        return 200, {"id": instance_id, "definitionId": "model:1:1"}
+
+    def _setVariables(self, instance_id: str, *, query: Json, body: Json) -> tuple[int, Any]:  # noqa: N802
+        with self.changed:
+            self._instance(instance_id, query=query, body=body)
+            for task in self.tasks.values():
+                if task.process_instance_id == instance_id:
+                    task.variables |= body["modifications"]
         return 204, None
 
     def _complete(self, task_id: str, *, query: Json, body: Json) -> tuple[int, Any]:

@@ -216,6 +216,23 @@ def test_variables_are_set_and_read_at_an_instance(scene: Scene) -> None:
     assert decode(found["topic"]) == scene.topic
 
 
+def test_variables_are_set_where_an_activity_sees_them(scene: Scene) -> None:
+    scene.start("mapped")
+    [task] = scene.fetch(process_definition_keys=["mapped"])
+    changed = {"inner": encode("corrected"), "outer": encode(7)}
+    scene.worker.set_variables(task.process_instance_id, changed, execution_id=task.execution_id)
+    scene.worker.unlock(task.id)
+    [again] = scene.fetch(process_definition_keys=["mapped"])
+    assert {name: decode(again.variables[name]) for name in changed} == {"inner": "corrected", "outer": 7}
+    assert scene.worker.variables(task.process_instance_id).keys().isdisjoint({"inner"})
+
+
+def test_variables_of_an_activity_without_a_scope_are_those_of_its_instance(scene: Scene) -> None:
+    task, _ = scene.started_task("two", known=1)
+    scene.worker.set_variables(task.process_instance_id, {"known": encode(2)}, execution_id=task.execution_id)
+    assert decode(scene.worker.variables(task.process_instance_id)["known"]) == 2
+
+
 def test_variables_of_an_instance_that_has_ended_are_not_found(scene: Scene) -> None:
     task, worker_id = scene.started_task()
     scene.complete(task, worker_id)

@@ -128,16 +128,18 @@ def show(number: int, as_json: bool) -> None:
 
 @tasks.command()
 @click.argument("numbers", type=int, nargs=-1, required=True)
+@click.option("--var", "texts", multiple=True, metavar="NAME=JSON", help="A variable to change first; may be repeated.")
 @accountable
-def retry(numbers: tuple[int, ...], actor: str, reason: str) -> None:
-    """Let the engine offer the failed tasks NUMBERS once more."""
+def retry(numbers: tuple[int, ...], texts: tuple[str, ...], actor: str, reason: str) -> None:
+    """Let the engine offer the failed tasks NUMBERS once more, with changed variables if any are given."""
+    variables = dict(_variable(text) for text in texts)
     start_django()
     from bptl.tasks import actions
 
     refused = 0
     for number in numbers:
         try:
-            _do(number, partial(actions.retry, number, actor=actor, reason=reason))
+            _do(number, partial(actions.retry, number, variables=variables, actor=actor, reason=reason))
         except click.ClickException as error:
             refused += 1
             error.show()

@@ -366,8 +366,12 @@ class Engine(Protocol):
     def variables(self, process_instance_id: str, names: Sequence[str] | None = None) -> Variables:
         """Variables of a process instance, never deserialised at the engine; File values stay there."""
 
-    def set_variables(self, process_instance_id: str, variables: Variables) -> None:
-        """Set variables of a process instance (needs UPDATE_VARIABLE or UPDATE)."""
+    def set_variables(self, process_instance_id: str, variables: Variables, *, execution_id: str | None = None) -> None:
+        """Set variables of a process instance (needs UPDATE_VARIABLE or UPDATE).
+
+        With the execution of an activity (needs READ too), those that are local to it, such as its input parameters,
+        are set there: a variable of the instance with the same name would not be seen by it.
+        """
 
     def file(self, name: str, *, process_instance_id: str, execution_id: str | None = None) -> bytes:
         """The bytes of a File or Bytes variable as seen from the execution, else from the instance."""

@@ -175,7 +175,7 @@ class Nobody:
         """There are no processes."""
         _refuse()
 
-    def set_variables(self, process_instance_id: str, variables: Variables) -> None:
+    def set_variables(self, process_instance_id: str, variables: Variables, *, execution_id: str | None = None) -> None:
         """There are no processes."""
         _refuse()
 

@@ -28,12 +28,15 @@ class ActionRefused(Exception):
         super().__init__(f"task {task_id}: {reason}")
 
 
-def retry(task_id: int, *, actor: str, reason: str) -> None:
+def retry(task_id: int, *, variables: Mapping[str, Any] | None = None, actor: str, reason: str) -> None:
     """Let the engine offer a failed task now: the next lease runs its unit again.
 
-    An incident gets one retry; a task that waits for its next retry is offered at once. Raises ActionRefused unless the
-    task is delivered (failed), EngineError when the engine does not do it.
+    An incident gets one retry; a task that waits for its next retry is offered at once. ``variables`` (Python values)
+    are set at the engine before that: those that are local to the activity there, the others at the process instance.
+    Raises ActionRefused unless the task is delivered (failed), UnsendableValue for a variable that no engine takes,
+    EngineError when the engine does not do it: what it had set until then stays set.
     """
+    wire = encode_all(variables or {})
     task = Task.objects.select_related("engine").get(id=task_id)
     if (task.status, task.outcome) != (Status.DELIVERED, Outcome.FAILED):
         raise ActionRefused(task_id, f"only a failed task is tried again, this one is {_where(task)}")
@@ -41,11 +44,16 @@ def retry(task_id: int, *, actor: str, reason: str) -> None:
         raise ActionRefused(
             task_id, f"no engine offers it: its caller repeats the call with Idempotency-Key {task.external_id}"
         )
+    detail = {"variables": sorted(wire)} if wire else {}
     with transaction.atomic():
-        Task.objects.filter(id=task_id).update(crashes=0)
-        _note(task, "task.retried", actor=actor, reason=reason)
+        if not Task.objects.filter(id=task_id, status=task.status, outcome=task.outcome).update(crashes=0):
+            raise ActionRefused(task_id, "it has moved on meanwhile")
+        _note(task, "task.retried", actor=actor, reason=reason, **detail)
+    engine = _engine(task)
     try:
-        _offer(task, _engine(task))
+        if wire:
+            engine.set_variables(task.process_instance_id, wire, execution_id=task.execution_id or None)
+        _offer(task, engine)
     except EngineError as error:
         _note(task, "task.retry_refused", actor=actor, reason=str(error))
         raise

@@ -19,7 +19,7 @@ from bptl.connections.models import WITHOUT_ENGINE, Engine
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.tasks import queries
 from bptl.tasks.models import Task
-from bptl.web.rights import needs
+from bptl.web.rights import needs, person
 from bptl.web.words import OUTCOMES, STATUSES
 
 PAGE_SIZE = 50
@@ -63,21 +63,24 @@ def task_list(request: HttpRequest) -> HttpResponse:
     if "" in request.GET.values():
         # A form sends empty fields too; an address that is passed on should say only what matters.
         said = {name: value for name, value in request.GET.items() if value}
-        return redirect(_address(said))
+        return redirect(address_of_list(said))
     form = TaskFilterForm(request.GET)
     valid = form.is_valid()
     after = form.cleaned_data.get("after") if valid else None
     page = queries.page(form.wanted(), after_id=after, limit=PAGE_SIZE) if valid else queries.TaskPage([])
     if after is not None and page.newer is None and not partial:
-        return redirect(_address(form.chosen))
+        return redirect(address_of_list(form.chosen))
     context = {
         "form": form,
         "page": page,
-        "newer": _address(form.chosen, after=page.newer) if page.newer else "",
-        "older": _address(form.chosen, before=page.older) if page.older else "",
-        "everything": _address({}),
-        "newest": _address(form.chosen),
+        "newer": address_of_list(form.chosen, after=page.newer) if page.newer else "",
+        "older": address_of_list(form.chosen, before=page.older) if page.older else "",
+        "everything": address_of_list({}),
+        "newest": address_of_list(form.chosen),
         "this_page": request.get_full_path(),
+        "exports": [(kind, address_of_list(form.chosen, name=f"tasks-{kind.lower()}")) for kind in ("CSV", "JSON")]
+        if valid and person(request).may(Role.OPERATOR)
+        else [],
     }
     if not page.tasks and valid and not form.chosen:
         context |= _what_is_missing()
@@ -91,9 +94,10 @@ def task_list(request: HttpRequest) -> HttpResponse:
     return render(request, "web/task_list.html", context)
 
 
-def _address(wanted: Mapping[str, object], **place: int) -> str:
+def address_of_list(wanted: Mapping[str, object], *, name: str = "tasks", **place: int) -> str:
+    """The address of a list with these filters; ``name`` is that of the page, or of an export."""
     said = urlencode({**wanted, **place})
-    return reverse("tasks") + (f"?{said}" if said else "")
+    return reverse(name) + (f"?{said}" if said else "")
 
 
 def _what_is_missing() -> dict[str, object]:

@@ -20,6 +20,7 @@ from bptl.tasks.models import Task
 from bptl.web.calls import calls
 from bptl.web.ledger import entries
 from bptl.web.rights import needs, person
+from bptl.web.task_actions import offers
 from bptl.web.trouble import trouble
 from bptl.web.values import shown
 from bptl.web.walk import steps
@@ -64,6 +65,7 @@ def task_page(request: HttpRequest, task_id: int) -> HttpResponse:
         "empty_in": _("Removed by retention.") if task.emptied else _("The task was fetched without variables."),
         "empty_out": _("Removed by retention.") if task.emptied else _("The work unit answered no variables."),
         "reads": reads,
+        "offers": offers(story) if reads else [],
         "has_result": bool(task.outcome) and task.outcome != Outcome.FAILED,
         "seconds": 15 if task.status in _RESTING else 3,
     }

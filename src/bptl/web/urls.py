@@ -6,13 +6,16 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import path
 from django.views.i18n import set_language
 
+from bptl.accounts.roles import Role
 from bptl.web import account, people_pages, single_sign_on
 from bptl.web.audit_page import audit_csv, audit_log
 from bptl.web.icon import favicon
 from bptl.web.login import Login, Logout, PasswordChange, Welcome
 from bptl.web.overview import overview
-from bptl.web.rights import for_any_login
+from bptl.web.rights import for_any_login, needs
 from bptl.web.settings_page import settings_in_force
+from bptl.web.task_actions import PAGES, Settle
+from bptl.web.task_export import export_csv, export_json
 from bptl.web.task_list import task_list
 from bptl.web.task_page import diagram, model_xml, task_page
 
@@ -43,7 +46,18 @@ urlpatterns = [
     path("audit.csv", audit_csv, name="audit-csv"),
     path("settings/", settings_in_force, name="settings"),
     path("tasks/", task_list, name="tasks"),
+    path("tasks/export.csv", export_csv, name="tasks-csv"),
+    path("tasks/export.json", export_json, name="tasks-json"),
     path("tasks/<int:task_id>/", task_page, name="task"),
     path("tasks/<int:task_id>/diagram/", diagram, name="task-diagram"),
     path("tasks/<int:task_id>/model.xml", model_xml, name="task-model"),
+    *(
+        path(f"tasks/<int:task_id>/{part}/", needs(Role.OPERATOR)(page.as_view()), name=f"task-{part}")
+        for part, page in PAGES.items()
+    ),
+    path(
+        "tasks/<int:task_id>/effects/<int:effect_id>/settle/",
+        needs(Role.OPERATOR)(Settle.as_view()),
+        name="effect-settle",
+    ),
 ]

@@ -108,6 +108,18 @@ def test_a_failed_task_is_offered_again_and_who_asked_is_kept(scene: Scene) -> N
     assert (event.actor, event.detail["reason"]) == ("jansen", "service is back")
 
 
+def test_variables_are_changed_before_a_failed_task_is_offered_again(scene: Scene) -> None:
+    external = scene.there.add(variables={"hoogte": {"type": "String", "value": "hoog", "valueInfo": {}}}, retries=0)
+    task = scene.task(
+        Status.DELIVERED, Outcome.FAILED, external=external, process_instance_id=external.process_instance_id
+    )
+
+    answer = run(f"tasks retry {task.pk} --var hoogte=9.5 --reason 'typing error'")
+
+    assert answer.exit_code == 0, answer.output
+    assert (external.retries, external.variables["hoogte"]["value"]) == (1, 9.5)
+
+
 def test_one_refused_retry_does_not_stop_the_others(scene: Scene) -> None:
     done = scene.task(Status.DELIVERED, Outcome.COMPLETED)
     failed = scene.task(Status.DELIVERED, Outcome.FAILED)

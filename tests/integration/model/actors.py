@@ -33,7 +33,7 @@ from tests.integration.model.world import GIVES_UP, SETTLES, World
 
 LOCK = timedelta(seconds=300)
 KEY = "pay"
-WHO = {"actor": "Saskia", "reason": "she looked"}
+WHO: dict[str, Any] = {"actor": "Saskia", "reason": "she looked"}
 
 KINDS = ("reconcilable", "idempotent", "neither")
 """Topics: what can be done when an effect is left open."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from bptl.engines.base import EngineUnavailable
-from bptl.engines.variables import UnsendableValue
+from bptl.engines.base import EngineUnavailable, NotAuthorized
+from bptl.engines.variables import UnsendableValue, encode
 from bptl.tasks import actions
 from bptl.tasks.actions import ActionRefused
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, TransitionRefused, outcomes_of
-from bptl.tasks.models import Event
+from bptl.tasks.models import Event, Task
 from tests.doubles.engine import FakeEngine
 from tests.integration.scene import Scene, events, fresh, lease_of
 
 EVERYWHERE = [(status, outcome) for status in Status for outcome in outcomes_of(status)]
-WHO = {"actor": "Saskia", "reason": "because I know"}
+WHO: dict[str, Any] = {"actor": "Saskia", "reason": "because I know"}
 
 
 def told(scene_task: int, name: str) -> dict[str, object]:
@@ -52,6 +53,45 @@ def test_a_retry_that_the_engine_did_not_hear_is_recorded_as_refused(scene: Scen
     with pytest.raises(EngineUnavailable):
         actions.retry(task.id, **WHO)
     assert events(task) == ["task.retried", "task.retry_refused"]
+
+
+def incident(scene: Scene, there: FakeEngine, **variables: object) -> Task:
+    """A failed task without retries, with these variables at the engine."""
+    external = there.add(variables={name: encode(value).to_json() for name, value in variables.items()})
+    external.retries = 0
+    return scene.task(
+        Status.DELIVERED,
+        Outcome.FAILED,
+        external=external,
+        process_instance_id=external.process_instance_id,
+        execution_id=external.process_instance_id,
+    )
+
+
+def test_a_retry_with_changed_variables_runs_with_them(scene: Scene, there: FakeEngine) -> None:
+    task = incident(scene, there, hoogte="hoog", naam="Saskia")
+    actions.retry(task.id, variables={"hoogte": 9.5}, **WHO)
+    assert told(task.id, "task.retried") == {"reason": "because I know", "variables": ["hoogte"]}
+    scene.fetch(scene.process())
+    assert fresh(task).status == Status.QUEUED
+    assert {name: typed["value"] for name, typed in fresh(task).variables.items()} == {"hoogte": 9.5, "naam": "Saskia"}
+
+
+def test_a_retry_whose_variables_the_engine_refuses_offers_nothing(scene: Scene, there: FakeEngine) -> None:
+    task = incident(scene, there, hoogte="hoog")
+    there.refuse("setVariables", 403, "AuthorizationException")
+    with pytest.raises(NotAuthorized):
+        actions.retry(task.id, variables={"hoogte": 9.5}, **WHO)
+    assert there.tasks[task.external_id].retries == 0
+    assert there.calls["retries"] == 0
+    assert events(task) == ["task.retried", "task.retry_refused"]
+
+
+def test_a_retry_with_a_value_that_no_engine_takes_changes_nothing(scene: Scene, there: FakeEngine) -> None:
+    task = incident(scene, there)
+    with pytest.raises(UnsendableValue):
+        actions.retry(task.id, variables={"hoogte": object()}, **WHO)
+    assert (there.calls["setVariables"], events(task)) == (0, [])
 
 
 def test_a_task_that_waits_for_its_retry_is_offered_at_once(scene: Scene, there: FakeEngine) -> None:

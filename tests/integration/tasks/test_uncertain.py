@@ -33,7 +33,7 @@ from tests.integration.ledger import (
 )
 from tests.integration.scene import Scene, age_lease, due_now, events, fresh, lease_of
 
-WHO = {"actor": "Saskia", "reason": "I looked in the register"}
+WHO: dict[str, Any] = {"actor": "Saskia", "reason": "I looked in the register"}
 
 
 # parked

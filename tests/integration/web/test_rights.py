@@ -41,6 +41,7 @@ SAMPLES: dict[str, Any] = {
     "task_id": 1,
     "user_id": 1,
     "active": "off",
+    "effect_id": 1,
     "object_id": "1",
     "content_type_id": 1,
     "app_label": "tasks",

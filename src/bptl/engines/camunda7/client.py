@@ -331,11 +331,24 @@ class Camunda7:
         found = wire.received_variables(data)
         return found if names is None else {name: found[name] for name in names if name in found}
 
-    def set_variables(self, process_instance_id: str, variables: Variables) -> None:
-        """POST process-instance/{id}/variables, all or none."""
-        path = f"process-instance/{part(process_instance_id)}"
+    def set_variables(self, process_instance_id: str, variables: Variables, *, execution_id: str | None = None) -> None:
+        """POST execution/{id}/localVariables, then process-instance/{id}/variables; each all or none."""
+        rest = dict(variables)
+        # The execution of an activity without a scope of its own is that of the instance.
+        if execution_id is not None and execution_id != process_instance_id:
+            owner = f"execution/{part(execution_id)}"
+            local = existing(
+                lambda: self._rest.read("GET", f"{owner}/localVariables", query={"deserializeValues": False}),
+                lambda: self._rest.read("GET", owner),
+            )
+            if here := {name: rest.pop(name) for name in list(rest) if name in local}:
+                self._modify(owner, "localVariables", here)
+        if rest:
+            self._modify(f"process-instance/{part(process_instance_id)}", "variables", rest)
+
+    def _modify(self, owner: str, kind: str, variables: Variables) -> None:
         body = {"modifications": wire.sent_variables(variables)}
-        existing(lambda: self._rest.do("POST", f"{path}/variables", body=body), lambda: self._rest.read("GET", path))
+        existing(lambda: self._rest.do("POST", f"{owner}/{kind}", body=body), lambda: self._rest.read("GET", owner))
 
     def file(self, name: str, *, process_instance_id: str, execution_id: str | None = None) -> bytes:
         """The bytes of a File or Bytes variable: the execution's own, else the instance's. NotFound without either."""
