@@ -2,15 +2,61 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractUser
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
+
+from bptl.accounts.roles import Role, highest
+
+
+class People(BaseUserManager["User"]):
+    """Makes users; ``is_staff`` is nothing that could be given to one."""
+
+    def create_user(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
+        """A user without a role; without a password nobody can log in with one."""
+        user = self.model(username=self.model.normalize_username(username), email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
+        """An administrator: what ``bptl manage createsuperuser`` calls."""
+        return self.create_user(username, email, password, **{**fields, "is_superuser": True})
 
 
 class User(AbstractUser):
-    """Somebody with a login; a table of our own, so that it can grow without moving people."""
+    """Somebody with a login. What they may do follows from their role alone: Django's own permissions are not used."""
+
+    objects = People()  # type: ignore[misc,assignment] # Django's own would want to set is_staff
+
+    @cached_property
+    def role(self) -> Role | None:
+        """What they may do; None for who may do nothing yet."""
+        if self.is_superuser:
+            return Role.ADMINISTRATOR
+        return highest(self.groups.values_list("name", flat=True)) if self.pk else None
+
+    def may(self, role: Role) -> bool:
+        """Whether they may do what needs ``role``."""
+        return self.is_active and self.role is not None and self.role.includes(role)
+
+    @property
+    def is_staff(self) -> bool:  # type: ignore[override]
+        """Whether they may use the admin pages: no column, so that it cannot contradict the role."""
+        return self.may(Role.ADMINISTRATOR)
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """Everything for an administrator, nothing for others."""
+        return self.may(Role.ADMINISTRATOR)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        """Everything for an administrator, nothing for others."""
+        return self.may(Role.ADMINISTRATOR)
 
 
 class Token(models.Model):

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularYAMLAPIView
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import NotAuthenticated
@@ -15,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from bptl.api.authentication import PasswordAuthentication, TokenAuthentication
+from bptl.api.rights import Right
 
 # People come with a session; the token is first, because a 401 asks for what comes first.
 LOGINS: list[type[BaseAuthentication]] = [TokenAuthentication, PasswordAuthentication, SessionAuthentication]
@@ -24,18 +26,21 @@ class JSONDescription(SpectacularJSONAPIView):
     """OpenAPI 3.1 in JSON."""
 
     authentication_classes = LOGINS
+    right = Right(role=None)
 
 
 class YAMLDescription(SpectacularYAMLAPIView):
     """OpenAPI 3.1 in YAML."""
 
     authentication_classes = LOGINS
+    right = Right(role=None)
 
 
 class Reader(APIView):
     """A page that shows the description; who is not logged in comes to the login page first."""
 
     authentication_classes = LOGINS
+    right = Right(role=None)
     renderer_classes = [TemplateHTMLRenderer]
     schema = None
     template_name = ""
@@ -52,6 +57,14 @@ class Reader(APIView):
             return redirect_to_login(self.request.get_full_path())
         answer: Any = super().handle_exception(exc)
         return answer  # type: ignore[no-any-return]
+
+
+class Root(Reader):
+    """Where people land who leave out the rest of the address."""
+
+    def get(self, request: Request) -> HttpResponseBase:  # type: ignore[override]
+        """To the page for reading."""
+        return redirect("api-redoc")
 
 
 class SwaggerUI(Reader):

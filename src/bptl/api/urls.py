@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from django.contrib.auth.decorators import login_not_required
 from django.urls import path
-from django.views.generic import RedirectView
 
-from bptl.api.readers import JSONDescription, Redoc, SwaggerUI, YAMLDescription
+from bptl.api.readers import JSONDescription, Redoc, Root, SwaggerUI, YAMLDescription
 from bptl.api.unknown import unknown
 from bptl.api.work_unit import WorkUnitView
 
 urlpatterns = [
-    path("v1/", login_not_required(RedirectView.as_view(pattern_name="api-redoc"))),
+    path("v1/", Root.as_view(), name="api-root"),
     path("v1/work-unit", WorkUnitView.as_view(), name="work-unit"),
     path("v1/openapi.json", JSONDescription.as_view(), name="openapi-json"),
     path("v1/openapi.yaml", YAMLDescription.as_view(), name="openapi-yaml"),

@@ -24,8 +24,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from bptl.accounts.models import User
+from bptl.accounts.roles import Role
 from bptl.api.body import check_length
 from bptl.api.contract import Detail, Fault, WorkUnitAnswer, WorkUnitRequest
+from bptl.api.rights import Right
 from bptl.engines.variables import UnreadableVariable, UnsendableValue, Variable, decode
 from bptl.lib.json import plain
 from bptl.tasks.intake import calls
@@ -49,6 +51,8 @@ class TooManyWaiting(APIException):
 
 class WorkUnitView(APIView):
     """Do the work unit of a topic."""
+
+    right = Right(role=Role.OPERATOR)
 
     @extend_schema(
         operation_id="work_unit",

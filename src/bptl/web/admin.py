@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin  # noqa: F401 - registers Group, before it is taken away below
+from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
 
 from bptl.accounts.models import Token, User
@@ -11,7 +12,7 @@ from bptl.connections.mail_models import MailTemplate
 from bptl.connections.models import Engine, Mapping
 from bptl.connections.service_models import Application, Service
 from bptl.tasks.models import Fetch, Process, Task
-from bptl.web.admin_accounts import TokenAdmin
+from bptl.web.admin_accounts import PersonAdmin, TokenAdmin
 from bptl.web.admin_engines import EngineAdmin
 from bptl.web.admin_mail import MailTemplateAdmin
 from bptl.web.admin_mappings import MappingAdmin
@@ -22,7 +23,9 @@ admin.site.site_header = _("Business Process Task Library")
 admin.site.site_title = "BPTL"
 admin.site.index_title = _("Administration")
 
-admin.site.register(User, UserAdmin)
+admin.site.register(User, PersonAdmin)
+# Groups are the roles: their names are fixed, and who has which is a matter of the page of people.
+admin.site.unregister(Group)
 admin.site.register(Token, TokenAdmin)
 admin.site.register(Engine, EngineAdmin)
 admin.site.register(Service, ServiceAdmin)

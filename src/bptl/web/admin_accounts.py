@@ -1,4 +1,4 @@
-"""Admin pages of API tokens: made here too, their key is shown once; revoked, never changed."""
+"""Admin pages of people (to look at) and of API tokens: made here too, their key shown once; revoked, never changed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,32 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from bptl.accounts import tokens
-from bptl.accounts.models import Token
+from bptl.accounts.models import Token, User
+from bptl.web.admin_look import LookOnly
 
 if TYPE_CHECKING:
+    PersonModelAdmin = admin.ModelAdmin[User]
     TokenModelAdmin = admin.ModelAdmin[Token]
 else:
-    TokenModelAdmin = admin.ModelAdmin
+    PersonModelAdmin = TokenModelAdmin = admin.ModelAdmin
+
+
+class PersonAdmin(LookOnly, PersonModelAdmin):
+    """People, to look at: what changes them has consequences that only ``bptl.accounts.people`` knows."""
+
+    list_display = ("username", "get_full_name", "email", "shown_role", "is_active", "last_login")
+    list_filter = ("is_active", "groups")
+    search_fields = ("username", "first_name", "last_name", "email")
+    fields = (
+        *("username", "first_name", "last_name", "email"),
+        *("shown_role", "is_active", "last_login", "date_joined"),
+    )
+    readonly_fields = ("shown_role",)
+
+    @admin.display(description=_("role"))
+    def shown_role(self, user: User) -> str:
+        """What they may do."""
+        return str(user.role.label) if user.role else "-"
 
 
 class TokenAdmin(TokenModelAdmin):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from bptl.tasks.models import Event, Fetch, Lease, Process, Task
+from bptl.web.admin_look import LookOnly
 
 if TYPE_CHECKING:
     TaskModelAdmin = admin.ModelAdmin[Task]
@@ -40,22 +41,6 @@ class ShallowPaginator(AnyPaginator):
         """The number of rows, or MOST_COUNTED."""
         rows: Any = self.object_list
         return int(rows.order_by()[:MOST_COUNTED].count())
-
-
-class LookOnly:
-    """No adding, changing and deleting."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody."""
-        return False
 
 
 class LeaseInline(LookOnly, LeaseTabularInline):

@@ -25,15 +25,15 @@ class Entry:
     doubled: Word | None
 
 
-def entries(story: TaskStory) -> Sequence[Entry]:
-    """The ledger of a task, in the order in which its effects were intended."""
+def entries(story: TaskStory, *, values: bool) -> Sequence[Entry]:
+    """The ledger of a task, in the order in which its effects were intended; arguments and results with ``values``."""
     return [
         Entry(
             effect,
             story.attempt_of(effect),
             EFFECT_ENDS[effect.end],
-            arguments=_text(effect.arguments) if effect.arguments and REMOVED not in effect.arguments else "",
-            result=_text(effect.result) if effect.result is not None else "",
+            arguments=_text(effect.arguments) if values and effect.arguments and REMOVED not in effect.arguments else "",
+            result=_text(effect.result) if values and effect.result is not None else "",
             doubled=DOUBLED if effect.key in story.doubled and effect.end == Effect.End.HAPPENED else None,
         )
         for effect in story.effects

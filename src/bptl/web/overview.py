@@ -12,9 +12,11 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.views.decorators.http import require_GET
 
+from bptl.accounts.roles import Role
 from bptl.connections.models import Engine
 from bptl.tasks import queries
 from bptl.tasks.lifecycle import Outcome, Status, outcomes_of
+from bptl.web.rights import needs
 from bptl.web.words import OUTCOMES, STATUSES
 
 NONE = queries.Amount(0)
@@ -31,6 +33,7 @@ class Tile:
     address: str
 
 
+@needs(Role.VIEWER)
 @require_GET
 def overview(request: HttpRequest) -> HttpResponse:
     """The page, or its refreshed part."""

@@ -14,10 +14,12 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from bptl.accounts.roles import Role
 from bptl.connections.models import WITHOUT_ENGINE, Engine
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.tasks import queries
 from bptl.tasks.models import Task
+from bptl.web.rights import needs
 from bptl.web.words import OUTCOMES, STATUSES
 
 PAGE_SIZE = 50
@@ -52,6 +54,7 @@ class TaskFilterForm(forms.Form):
         return queries.TaskFilter(**chosen, before_id=self.cleaned_data.get("before"))
 
 
+@needs(Role.VIEWER)
 @require_GET
 @vary_on_headers("HX-Request")
 def task_list(request: HttpRequest) -> HttpResponse:

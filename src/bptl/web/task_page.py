@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from bptl.accounts.roles import Role
 from bptl.connections import definitions
 from bptl.connections.secrets import Undecryptable
 from bptl.engines.base import EngineError, EngineUnavailable, NotAuthenticated, NotAuthorized, NotFound
@@ -17,6 +18,7 @@ from bptl.tasks import queries
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Task
 from bptl.web.ledger import entries
+from bptl.web.rights import needs, person
 from bptl.web.trouble import trouble
 from bptl.web.values import shown
 from bptl.web.walk import steps
@@ -35,6 +37,7 @@ class Model:
     again: bool = False
 
 
+@needs(Role.VIEWER)
 @require_GET
 @vary_on_headers("HX-Request")
 def task_page(request: HttpRequest, task_id: int) -> HttpResponse:
@@ -45,19 +48,21 @@ def task_page(request: HttpRequest, task_id: int) -> HttpResponse:
         raise Http404 from error
     task = story.task
     result = task.result or {}
+    reads = person(request).may(Role.OPERATOR)
     context = {
         "task": task,
         "trouble": trouble(story),
         "steps": steps(story),
         "leases": [(lease, story.holders.get(lease.holder_id)) for lease in reversed(story.leases)],
         "events": story.events,
-        "effects": entries(story),
+        "effects": entries(story, values=reads),
         "calls": [(call, story.attempt_of(call)) for call in story.calls],
         "earlier_calls": story.earlier_calls,
-        "variables_in": shown(task.variables),
-        "variables_out": shown(result.get("variables") or {}),
+        "variables_in": shown(task.variables, values=reads),
+        "variables_out": shown(result.get("variables") or {}, values=reads),
         "empty_in": _("Removed by retention.") if task.emptied else _("The task was fetched without variables."),
         "empty_out": _("Removed by retention.") if task.emptied else _("The work unit answered no variables."),
+        "reads": reads,
         "has_result": bool(task.outcome) and task.outcome != Outcome.FAILED,
         "seconds": 15 if task.status in _RESTING else 3,
     }
@@ -65,6 +70,7 @@ def task_page(request: HttpRequest, task_id: int) -> HttpResponse:
     return render(request, "web/task_part.html" if partial else "web/task.html", context)
 
 
+@needs(Role.VIEWER)
 @require_GET
 def diagram(request: HttpRequest, task_id: int) -> HttpResponse:
     """The part of a task's page that needs the engine: loaded on its own, so that a slow engine delays no page."""
@@ -72,6 +78,7 @@ def diagram(request: HttpRequest, task_id: int) -> HttpResponse:
     return render(request, "web/diagram.html", {"task": task, "model": _model(task)})
 
 
+@needs(Role.VIEWER)
 @require_GET
 def model_xml(request: HttpRequest, task_id: int) -> HttpResponse:
     """The BPMN 2.0 XML of a task's process, as a file; 403, 404 or 502 with the reason as text."""

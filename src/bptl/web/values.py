@@ -28,9 +28,12 @@ class Shown:
     beginning: str = ""
 
 
-def shown(variables: Mapping[str, Any]) -> Sequence[Shown]:
-    """Variables in the form that rows keep (name → type, value, valueInfo), by name."""
-    return [_shown(name, Variable.from_json(data)) for name, data in sorted(variables.items())]
+def shown(variables: Mapping[str, Any], *, values: bool) -> Sequence[Shown]:
+    """Variables in the form that rows keep (name → type, value, valueInfo), by name; without their ``values`` for who
+    may not read personal data.
+    """
+    found = ((name, Variable.from_json(data)) for name, data in sorted(variables.items()))
+    return [_shown(name, variable) if values else Shown(name, variable.type, "") for name, variable in found]
 
 
 def _shown(name: str, variable: Variable) -> Shown:

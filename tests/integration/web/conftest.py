@@ -10,7 +10,9 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
+from bptl.accounts import people
 from bptl.accounts.models import User
+from bptl.accounts.roles import Role
 from bptl.connections.models import Engine, Mapping
 from bptl.tasks.models import Lease, Process, Task
 
@@ -24,9 +26,23 @@ def main_engine(db: None) -> Engine:
 
 @pytest.fixture
 def reader(db: None) -> Client:
-    """Somebody with a login and no other right, who reads English."""
+    """A viewer, who reads English."""
+    return somebody(Role.VIEWER)
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    """An operator, who reads English."""
+    return somebody(Role.OPERATOR)
+
+
+def somebody(role: Role | None) -> Client:
+    """A client of somebody with this role, who reads English."""
+    user = User.objects.create_user(role or "newcomer")
+    if role:
+        people.set_role(user, role)
     client = Client(HTTP_ACCEPT_LANGUAGE="en")
-    client.force_login(User.objects.create_user("reader"))
+    client.force_login(user)
     return client
 
 

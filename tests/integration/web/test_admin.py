@@ -51,9 +51,9 @@ def test_nothing_is_shown_without_login(client: Client, page: str) -> None:
 
 
 @pytest.mark.django_db
-def test_a_login_without_staff_rights_sees_nothing(client: Client) -> None:
+def test_a_login_without_the_role_sees_nothing(client: Client) -> None:
     client.force_login(User.objects.create_user("somebody"))
-    assert client.get("/admin/connections/engine/").status_code == 302
+    assert client.get("/admin/connections/engine/").status_code == 403
 
 
 def test_a_broken_mapping_is_marked_and_breaks_no_page(administrator: Client, broken: Mapping) -> None:

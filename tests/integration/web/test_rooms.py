@@ -11,7 +11,9 @@ from django.core.management import call_command
 from django.test import Client, override_settings
 from django.urls import get_resolver
 
+from bptl.accounts import people
 from bptl.accounts.models import User
+from bptl.accounts.roles import Role
 from bptl.tasks.models import Process
 from bptl.web import urls
 from tests.integration.web.conftest import MakeTask
@@ -36,7 +38,7 @@ def test_nothing_is_shown_without_login(client: Client, page: str) -> None:
 
 @pytest.mark.django_db
 def test_a_person_logs_in_is_where_they_wanted_to_be_and_logs_out(client: Client) -> None:
-    User.objects.create_user("jansen", password="stadhuis-2026")
+    people.set_role(User.objects.create_user("jansen", password="stadhuis-2026"), Role.VIEWER)
     refused = client.post("/login/?next=/tasks/", {"username": "jansen", "password": "wrong", "next": "/tasks/"})
     assert refused.status_code == 200
     assert 'role="alert"' in refused.content.decode()

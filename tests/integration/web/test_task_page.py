@@ -33,9 +33,9 @@ def failed(make_task: MakeTask, **result: object) -> Task:
     return make_task("delivered", "failed", result={**given, **result})
 
 
-def test_an_incident_begins_with_its_cause_and_says_what_to_do(reader: Client, make_task: MakeTask) -> None:
+def test_an_incident_begins_with_its_cause_and_says_what_to_do(operator: Client, make_task: MakeTask) -> None:
     task = failed(make_task)
-    page = page_of(reader, task)
+    page = page_of(operator, task)
     assert page.index("no retries are left") < page.index("unknown zaaktype") < page.index("Facts")
     assert '<p class="bptl-cause">unknown zaaktype</p>' in page
     assert "<li>ClientError: 400</li>" in page
@@ -57,14 +57,14 @@ def test_a_refused_result_says_that_the_work_is_done(reader: Client, make_task: 
     assert f"bptl tasks deliver-again {task.pk}" in page
 
 
-def test_all_that_happened_is_there(reader: Client, make_task: MakeTask) -> None:
+def test_all_that_happened_is_there(operator: Client, make_task: MakeTask) -> None:
     task = make_task(
         business_key="VTH-1",
         variables={"hoogte": {"type": "Double", "value": 9.5, "valueInfo": {}}},
         result={"variables": {"besluit": {"type": "String", "value": "verlenen", "valueInfo": {}}}},
     )
     Event.objects.create(task=task, name="task.retried", actor="jansen", detail={"reason": "typing error"})
-    page = page_of(reader, task)
+    page = page_of(operator, task)
     for text in ("VTH-1", "hoogte", "9.5", "besluit", "verlenen", "node-1 · 42", "task.retried", "jansen"):
         assert text in page, text
     assert "typing error" in page
@@ -79,7 +79,7 @@ def intended(task: Task, key: str, **fields: object) -> Effect:
     )
 
 
-def test_the_effects_of_a_task_are_there_with_what_became_of_them(reader: Client, make_task: MakeTask) -> None:
+def test_the_effects_of_a_task_are_there_with_what_became_of_them(operator: Client, make_task: MakeTask) -> None:
     task = make_task()
     done = intended(
         task,
@@ -91,7 +91,7 @@ def test_the_effects_of_a_task_are_there_with_what_became_of_them(reader: Client
         result={"url": "https://zaken/17"},
     )
     intended(task, "notify", error="TimeoutError: no answer in 30 s")
-    page = page_of(reader, task)
+    page = page_of(operator, task)
     section = page[page.index('id="effects-heading"') : page.index('id="in-heading"')]
     for text in ("create-zaak", f"#{done.pk}", ">happened</span>", "0012", "https://zaken/17", "answer"):
         assert text in section, text
@@ -172,16 +172,16 @@ def test_hostile_values_are_shown_and_not_run(reader: Client, make_task: MakeTas
     assert "<svg onload" not in page
 
 
-def test_a_long_value_is_folded_and_whole(reader: Client, make_task: MakeTask) -> None:
+def test_a_long_value_is_folded_and_whole(operator: Client, make_task: MakeTask) -> None:
     text = "begin " + "woord " * 200 + "einde"
-    page = page_of(reader, make_task(variables={"brief": {"type": "String", "value": text}}))
+    page = page_of(operator, make_task(variables={"brief": {"type": "String", "value": text}}))
     assert "<details" in page
     assert text in page
 
 
-def test_files_and_nothing_are_named(reader: Client, make_task: MakeTask) -> None:
+def test_files_and_nothing_are_named(operator: Client, make_task: MakeTask) -> None:
     file = {"type": "File", "value": None, "valueInfo": {"filename": "plan.pdf", "mimetype": "application/pdf"}}
-    page = page_of(reader, make_task(variables={"plan": file, "leeg": {"type": "Null", "value": None}}))
+    page = page_of(operator, make_task(variables={"plan": file, "leeg": {"type": "Null", "value": None}}))
     assert "plan.pdf (application/pdf)" in page
     assert "empty (null)" in page
 

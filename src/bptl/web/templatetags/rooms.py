@@ -6,10 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.contrib.auth.models import AnonymousUser
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from bptl.accounts.models import User
+from bptl.accounts.roles import Role
 from bptl.tasks.models import Task
 from bptl.web.durations import duration
 from bptl.web.words import LEASE_ENDS, OUTCOMES, PROCESS_KINDS, STATUSES, Word
@@ -51,6 +54,12 @@ def process_kind(kind: str) -> str:
 
 
 register.filter("duration", duration)
+
+
+@register.filter
+def may(user: User | AnonymousUser, role: str) -> bool:
+    """Whether somebody has this role or a higher one: ``{% if user|may:"operator" %}``."""
+    return isinstance(user, User) and user.may(Role(role))
 
 
 @register.simple_tag
