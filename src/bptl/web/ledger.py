@@ -32,7 +32,9 @@ def entries(story: TaskStory, *, values: bool) -> Sequence[Entry]:
             effect,
             story.attempt_of(effect),
             EFFECT_ENDS[effect.end],
-            arguments=_text(effect.arguments) if values and effect.arguments and REMOVED not in effect.arguments else "",
+            arguments=_text(effect.arguments)
+            if values and effect.arguments and REMOVED not in effect.arguments
+            else "",
             result=_text(effect.result) if values and effect.result is not None else "",
             doubled=DOUBLED if effect.key in story.doubled and effect.end == Effect.End.HAPPENED else None,
         )
