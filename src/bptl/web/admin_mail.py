@@ -13,8 +13,10 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from bptl.accounts.roles import Role
 from bptl.connections import mail_templates
 from bptl.connections.mail_models import MailTemplate
+from bptl.web.rights import needs
 
 if TYPE_CHECKING:
     MailTemplateModelForm = forms.ModelForm[MailTemplate]
@@ -52,7 +54,7 @@ class MailTemplateAdmin(MailTemplateModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """The preview, beside Django's own."""
-        preview = require_POST(self.admin_site.admin_view(self.preview))
+        preview = needs(Role.ADMINISTRATOR)(require_POST(self.admin_site.admin_view(self.preview)))
         return [path("preview/", preview, name="connections_mailtemplate_preview"), *super().get_urls()]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from bptl.accounts.roles import Role
 from bptl.connections.findings import Finding, Mark
+from bptl.web.rights import needs
 
 if TYPE_CHECKING:
     AnyModelForm = forms.ModelForm[Any]
@@ -93,7 +95,7 @@ class TestedAdmin(AnyModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         """With the address of the test."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_test"
-        view = self.admin_site.admin_view(require_POST(self._test))
+        view = needs(Role.ADMINISTRATOR)(self.admin_site.admin_view(require_POST(self._test)))
         return [path("<int:pk>/test/", view, name=name), *super().get_urls()]
 
     def _test(self, request: HttpRequest, pk: int) -> HttpResponse:

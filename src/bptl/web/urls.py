@@ -12,6 +12,7 @@ from bptl.web.login import Login
 from bptl.web.overview import overview
 from bptl.web.task_list import task_list
 from bptl.web.task_page import diagram, model_xml, task_page
+from bptl.web.units import mapping_template, unit_list, unit_page, unit_template
 
 urlpatterns = [
     path("", overview, name="overview"),
@@ -23,4 +24,8 @@ urlpatterns = [
     path("tasks/<int:task_id>/", task_page, name="task"),
     path("tasks/<int:task_id>/diagram/", diagram, name="task-diagram"),
     path("tasks/<int:task_id>/model.xml", model_xml, name="task-model"),
+    path("units/", unit_list, name="units"),
+    path("units/<str:name>/", unit_page, name="unit"),
+    path("units/<str:name>/element-template.json", unit_template, name="unit-template"),
+    path("mappings/<int:mapping_id>/element-template.json", mapping_template, name="mapping-template"),
 ]

@@ -42,7 +42,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "type": "Type: {type}.",
         "fields": "Velden: {names}.",
         "default": "Anders: {default}.",
-        "not_always": "Null als de werkeenheid haar niet zet.",
+        "not_always": "Null als de work unit haar niet zet.",
         "pattern": "{type}, of een expressie zoals ${{naam}}",
         "errors": "BPMN-fouten: {codes}.",
         "open": "Zet ook de variabelen die in de invoer genoemd worden.",

@@ -64,5 +64,5 @@ def test_what_is_right_is_saved(administrator: Client) -> None:
 
 @pytest.mark.django_db
 def test_a_preview_is_not_for_who_may_not_see_templates(client: Client) -> None:
-    client.force_login(User.objects.create_user("staff", is_staff=True))
+    client.force_login(User.objects.create_user("staff"))
     assert client.post(PREVIEW, SOURCES).status_code == 403

@@ -93,7 +93,7 @@ def test_the_button_says_what_is_wrong_and_what_is_good(
 
 def test_only_who_may_change_a_service_may_test_it(zaken: Service, outside: Outside) -> None:
     looker = Client()
-    looker.force_login(User.objects.create_user("looker", is_staff=True))
+    looker.force_login(User.objects.create_user("looker"))
     assert looker.post(reverse("admin:connections_service_test", args=[zaken.pk])).status_code == 403
     assert outside.asked == []
     assert Client().post(reverse("admin:connections_service_test", args=[zaken.pk])).status_code == 302

@@ -29,6 +29,9 @@ OPEN = {
 
 SAMPLES: dict[str, Any] = {
     "task_id": 1,
+    "mapping_id": 1,
+    "pk": 1,
+    "name": "demo.quick",
     "object_id": "1",
     "content_type_id": 1,
     "app_label": "tasks",

@@ -19,6 +19,12 @@ from bptl.web import urls
 from tests.integration.web.conftest import MakeTask
 
 PAGES = ["/", "/tasks/", "/tasks/1/", "/tasks/1/diagram/", "/tasks/1/model.xml"]
+PAGES += [
+    "/units/",
+    "/units/demo.quick/",
+    "/units/demo.quick/element-template.json",
+    "/mappings/1/element-template.json",
+]
 
 
 def test_no_page_is_forgotten_here() -> None:

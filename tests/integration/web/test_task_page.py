@@ -295,7 +295,7 @@ def called(task: Task, url: str, **fields: object) -> ServiceCall:
 
 
 def test_calls_to_services_are_told_in_the_order_of_time_with_folded_bodies(
-    reader: Client, make_task: MakeTask
+    operator: Client, make_task: MakeTask
 ) -> None:
     task = make_task()
     now = timezone.now()
@@ -307,7 +307,7 @@ def test_calls_to_services_are_told_in_the_order_of_time_with_folded_bodies(
         status=None,
         error="no connection to zaken: refused",
     )
-    page = page_of(reader, task)
+    page = page_of(operator, task)
     assert page.index("zaken/1") < page.index("zaken/2")
     assert "no connection to zaken: refused" in page
     assert "<summary>Sent</summary>" in page
