@@ -46,7 +46,7 @@ def unit_page(request: HttpRequest, name: str) -> HttpResponse:
         return render(request, "web/unit_unknown.html", context, status=404)
     if name != unit.name:
         return redirect("unit", unit.name)
-    context = {
+    context: dict[str, Any] = {
         "unit": unit,
         "purpose": _purpose(unit),
         "inputs": inputs_of(unit),

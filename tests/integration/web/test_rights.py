@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -119,7 +120,7 @@ def test_a_view_that_says_nothing_is_shown_to_nobody() -> None:
     request = RequestFactory().get("/")
     request.user = User.objects.create_superuser("admin")
     middleware = rights.RightsMiddleware(forgotten)
-    with pytest.raises(rights.PermissionDenied):
+    with pytest.raises(PermissionDenied):
         middleware.process_view(request, forgotten, (), {})
 
 
