@@ -142,7 +142,10 @@ def test_axe_finds_no_serious_barrier(visit: Visit, scheme: Scheme, language: st
     page = visitor.log_in("/tasks/")
     expect(page.get_by_role("heading", name=word, level=1)).to_be_visible()
     barriers += visitor.barriers()
-    for address in ("/", "/tasks/?topic=nothing", "/tasks/?status=wrong"):
+    for address in (
+        *("/", "/tasks/?topic=nothing", "/tasks/?status=wrong"),
+        *("/units/", "/units/?q=nothing", "/units/demo.decide/", "/units/zgw.create_zaak/"),
+    ):
         page.goto(address)
         barriers += visitor.barriers()
     page.goto("/tasks/?topic=kamers.slecht")
@@ -152,11 +155,26 @@ def test_axe_finds_no_serious_barrier(visit: Visit, scheme: Scheme, language: st
     assert barriers == []
 
 
+def test_a_unit_is_looked_up_copied_and_saved_for_a_modeler(visit: Visit) -> None:
+    page = visit(permissions=["clipboard-read", "clipboard-write"]).log_in("/units/")
+    page.get_by_role("searchbox").fill("building permit hoogte")
+    page.get_by_role("searchbox").press("Enter")
+    page.wait_for_url("**/units/?q=building+permit+hoogte")
+    page.get_by_role("link", name="demo.decide").click()
+    expect(page.get_by_role("row").filter(has_text="kamers.slecht")).to_be_visible()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("status").filter(has_text="Copied.")).to_have_count(1)
+    assert 'camunda:topic="demo.decide"' in page.evaluate("navigator.clipboard.readText()")
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Save the template of kamers.slecht").click()
+    assert saved.value.suggested_filename == "kamers.slecht.json"
+
+
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_phone_never_scrolls_sideways(visit: Visit, width: int) -> None:
     page = visit(viewport={"width": width, "height": 844}).log_in("/tasks/?topic=kamers.slecht")
     address = page.get_by_role("link", name="kamers.slecht").get_attribute("href") or ""
-    for shown in ("/tasks/", address, "/"):
+    for shown in ("/tasks/", address, "/", "/units/", "/units/zgw.create_zaak/"):
         page.goto(shown)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, shown
 

@@ -29,6 +29,10 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?)|(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
     r"""|(?P<name>[A-Za-z_$][\w$]*)|(?P<sign>==|!=|<=|>=|&&|\|\||[-+*/%<>!?:.,()\[\]]))"""
 )
+_TYPED = re.compile(
+    r"""\s*[$#]\{\s*execution\.getVariableTyped\(\s*(?P<quote>['"])(?P<name>[^'"\\]+)(?P=quote)\s*,\s*false\s*\)\s*\}\s*"""
+)
+"""A variable as it is, or null where there is none: the one method of ``execution``, and only as a whole parameter."""
 _WORDS = {"eq": "==", "ne": "!=", "lt": "<", "gt": ">", "le": "<=", "ge": ">=", "div": "/", "mod": "%"}
 _WORDS |= {"and": "&&", "or": "||", "not": "!"}
 _STRENGTH = {
@@ -69,7 +73,15 @@ class Template:
     @property
     def name(self) -> str | None:
         """The one variable that this is, else None."""
-        if len(self.parts) == 1 and isinstance(self.parts[0], tuple) and self.parts[0][0] == "name":
+        return self._only("name")
+
+    @property
+    def possible_name(self) -> str | None:
+        """The one variable that this is where it exists, ``${execution.getVariableTyped('x', false)}``; else None."""
+        return self._only("typed")
+
+    def _only(self, kind: str) -> str | None:
+        if len(self.parts) == 1 and isinstance(self.parts[0], tuple) and self.parts[0][0] == kind:
             return str(self.parts[0][1])
         return None
 
@@ -87,6 +99,8 @@ class Template:
 @lru_cache(maxsize=4096)
 def compiled(text: str) -> Template:
     """``text`` ready to be evaluated; raises ExpressionRefused with what is wrong with it."""
+    if typed := _TYPED.fullmatch(text):
+        return Template(text, (("typed", typed["name"]),))
     parts: list[str | Node] = []
     rest = 0
     for opening in re.finditer(r"[$#]\{", text):
@@ -244,6 +258,10 @@ def _variable(resolve: Resolve, name: str) -> Any:
         raise ExpressionFailed(f"variable '{name}': {error}") from error
 
 
+def _typed(resolve: Resolve, name: str) -> Any:
+    raise ExpressionFailed("a typed value can only be the whole of an input or output parameter")
+
+
 def _chosen(resolve: Resolve, condition: Node, yes: Node, no: Node) -> Any:
     return _value(yes if _true(_value(condition, resolve)) else no, resolve)
 
@@ -272,6 +290,7 @@ def _call(resolve: Resolve, owner: Node, method: str, arguments: Sequence[Node])
 _MEANINGS: Mapping[str, Callable[..., Any]] = {
     "literal": lambda resolve, value: value,
     "name": _variable,
+    "typed": _typed,
     "execution": lambda resolve, word: resolve(f"execution.{word}"),
     "if": _chosen,
     "unary": _unary,

@@ -186,6 +186,11 @@ class Instance:
 
     def parameter(self, task: Any, value: Value) -> Typed:
         """The typed value of a mapping: ``${variable}`` keeps its type."""
+        if isinstance(value, Template) and value.possible_name:
+            try:
+                return self.scopes.find(self.chain(task), value.possible_name)
+            except KeyError:
+                return of(None)
         if isinstance(value, Template) and value.name:
             try:
                 return self.scopes.find(self.chain(task), value.name)

@@ -54,6 +54,8 @@ ATTRIBUTES |= {"formRefBinding", "formRefVersion", "collection", "elementVariabl
 ATTRIBUTES |= {"errorMessageVariable", "escalationCodeVariable", "calledElementBinding", "calledElementVersion"}
 ATTRIBUTES |= {"errorMessage", "diagramRelationId", "modelerTemplate", "modelerTemplateVersion", "modelerTemplateIcon"}
 ELEMENTS = {"properties", "inputOutput", "in", "out", "formData", "failedJobRetryTimeCycle"}
+NEVER = "${false}"
+"""The one condition of an error that is known: it only declares the error, as element templates do."""
 EVALUATED = {"topic", "taskPriority", "assignee", "candidateUsers", "candidateGroups", "dueDate", "followUpDate"}
 EVALUATED |= {"priority", "collection", "calledElementVersion"}
 
@@ -155,6 +157,8 @@ def _attributes(node: Any) -> _Found:
         for item in holder.iterdescendants():
             if isinstance(item.tag, str) and item.tag.startswith(CAMUNDA):
                 word = local(item)
+                if word == "errorEventDefinition" and item.get("expression") == NEVER:
+                    continue
                 if word in REASONS or (item.getparent() is holder and word not in ELEMENTS):
                     yield node, REASONS.get(word, f"the sandbox does not know <camunda:{word}>")
                 elif word in {"inputParameter", "outputParameter", "value", "entry"}:

@@ -10,7 +10,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.utils.html import format_html_join
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -87,11 +88,11 @@ class MappingAdmin(Audited, MappingModelAdmin):
     list_filter = ("active", "engine")
     list_select_related = ("engine",)
     search_fields = ("topic", "unit")
-    readonly_fields = ("problem_list", "needs")
+    readonly_fields = ("problem_list", "needs", "unit_page")
     inlines = (ServiceInline,)
     actions = ("activate", "deactivate")
     fieldsets = (
-        (None, {"fields": ("engine", "topic", "unit", "active", "problem_list", "needs")}),
+        (None, {"fields": ("engine", "topic", "unit", "active", "problem_list", "needs", "unit_page")}),
         (_("Work"), {"fields": ("lock_seconds", "longest_run_seconds", "retry_plan", "error_codes", "priority")}),
         (_("Order of fetching"), {"fields": ("use_engine_priority", "oldest_first")}),
         (
@@ -131,6 +132,17 @@ class MappingAdmin(Audited, MappingModelAdmin):
             for alias, need in unit.needs.items()
         )
         return format_html_join("", "<div>{}: {}, {} {}</div>", rows) or gettext("none")
+
+    @admin.display(description=_("in the catalogue"))
+    def unit_page(self, mapping: Mapping) -> SafeString | str:
+        """The page of the unit, and the mapping as an element template for modelers."""
+        if not mapping.pk:
+            return format_html('<a href="{}">{}</a>', reverse("units"), gettext("all work units"))
+        page = format_html('<a href="{}">{}</a>', reverse("unit", args=[mapping.unit]), mapping.unit)
+        if mapping.engine_id is None or mappings.unit(mapping) is None:
+            return page
+        download = reverse("mapping-template", args=[mapping.pk])
+        return format_html('{} · <a href="{}">{}</a>', page, download, gettext("element template"))
 
     @admin.action(description=_("Activate"), permissions=["change"])
     def activate(self, request: HttpRequest, mappings: QuerySet[Mapping]) -> None:

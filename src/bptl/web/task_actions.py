@@ -82,8 +82,9 @@ class TaskAction(View):
         return self._page(request, asked, HTTPStatus.OK)
 
     def post(self, request: HttpRequest, task_id: int, effect_id: int | None = None) -> HttpResponse:
-        """Do it and go back to the task. What does not fit is shown with 200, as forms are; what was refused with 409 or
-        502.
+        """Do it and go back to the task.
+
+        What does not fit is shown with 200, as forms are; what was refused with 409 or 502.
         """
         story = _story(task_id)
         form = self.form_class(request.POST)

@@ -18,6 +18,7 @@ from bptl.web.task_actions import PAGES, Settle
 from bptl.web.task_export import export_csv, export_json
 from bptl.web.task_list import task_list
 from bptl.web.task_page import diagram, model_xml, task_page
+from bptl.web.units import mapping_template, unit_list, unit_page, unit_template
 
 urlpatterns = [
     path("", overview, name="overview"),
@@ -60,4 +61,8 @@ urlpatterns = [
         needs(Role.OPERATOR)(Settle.as_view()),
         name="effect-settle",
     ),
+    path("units/", unit_list, name="units"),
+    path("units/<str:name>/", unit_page, name="unit"),
+    path("units/<str:name>/element-template.json", unit_template, name="unit-template"),
+    path("mappings/<int:mapping_id>/element-template.json", mapping_template, name="mapping-template"),
 ]

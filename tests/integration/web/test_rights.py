@@ -42,6 +42,8 @@ SAMPLES: dict[str, Any] = {
     "user_id": 1,
     "active": "off",
     "effect_id": 1,
+    "mapping_id": 1,
+    "name": "demo.quick",
     "object_id": "1",
     "content_type_id": 1,
     "app_label": "tasks",

@@ -59,3 +59,13 @@ document.addEventListener("htmx:after:swap", () => stale(false));
 if (matchMedia("(width < 48rem)").matches) {
   for (const details of document.querySelectorAll("details[data-fold-on-phone]")) details.open = false;
 }
+
+/* Shown only where it works: a page over plain http has no clipboard. */
+for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    document.getElementById("announcements").textContent = button.dataset.copied;
+    button.textContent = button.dataset.copied;
+  });
+}
