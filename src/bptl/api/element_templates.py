@@ -40,7 +40,7 @@ class ElementTemplates(APIView):
     """All element templates."""
 
     authentication_classes = LOGINS
-    right = Right(role=Role.VIEWER)
+    right = Right(role=Role.VIEWER, scope=None)
 
     @extend_schema(
         operation_id="element_templates",

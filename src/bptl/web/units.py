@@ -42,8 +42,8 @@ def unit_page(request: HttpRequest, name: str) -> HttpResponse:
     try:
         unit = registry.load().get(name)
     except registry.UnknownUnit:
-        context = {"name": name, "matches": catalogue.matches(name), "mappings": catalogue.using(name)}
-        return render(request, "web/unit_unknown.html", context, status=404)
+        known = {"name": name, "matches": catalogue.matches(name), "mappings": catalogue.using(name)}
+        return render(request, "web/unit_unknown.html", known, status=404)
     if name != unit.name:
         return redirect("unit", unit.name)
     context: dict[str, Any] = {

@@ -8,8 +8,10 @@ import pytest
 from django.test import Client
 
 from bptl.accounts import people, tokens
+from bptl.accounts.audit import By
 from bptl.accounts.models import User
 from bptl.accounts.roles import Role
+from bptl.accounts.scopes import Scope
 from bptl.connections.models import Engine, Mapping
 from bptl.work_units import registry
 
@@ -21,7 +23,7 @@ ADDRESS = "/api/v1/element-templates"
 @pytest.fixture
 def modeller() -> User:
     user = User.objects.create_user("tekenaar")
-    people.set_role(user, Role.VIEWER)
+    people.set_role(user, Role.VIEWER, by=By("test"))
     return user
 
 
@@ -69,7 +71,7 @@ def test_labels_are_in_the_language_of_the_caller_and_pages_are_absolute(visitor
 
 
 def test_a_token_is_enough_and_a_stranger_or_somebody_without_role_gets_nothing(modeller: User) -> None:
-    key = tokens.create(modeller, name="modeler").key
+    key = tokens.create(modeller, name="modeler", scopes=[Scope.CALL], by=By("test")).key
     assert templates(Client(), authorization=f"Token {key}")
     assert Client().get(ADDRESS).status_code == 401
     newcomer = Client()
