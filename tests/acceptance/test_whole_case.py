@@ -199,7 +199,10 @@ def _live_through(office: Office) -> None:
     town, cases = office.town, office.cases
     town.wait("all cases ended", lambda: town.ended(*cases.values()), seconds=RECOVERY_SECONDS)
 
-    assert {number: office.of_zaak(number) for number in CASES} == dict.fromkeys(CASES, WHOLE)
+    found = {number: office.of_zaak(number) for number in CASES}
+    for number, there in found.items():
+        office.chronicle.add(f"at the services, {key(number)}: {there}")
+    assert found == dict.fromkeys(CASES, WHOLE)
     assert office.zgw.counts()["made"]["enkelvoudiginformatieobjecten"] == len(CASES), "also none without a zaak"
     assert set(office.mailbox.counts().values()) == {1}
     assert not any(town.incidents(case) for case in cases.values())
