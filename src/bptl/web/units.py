@@ -48,7 +48,8 @@ def unit_page(request: HttpRequest, name: str) -> HttpResponse:
         return redirect("unit", unit.name)
     context: dict[str, Any] = {
         "unit": unit,
-        "purpose": _purpose(unit),
+        # Lines end where the source wraps them; an empty line begins a paragraph.
+        "purpose": _purpose(unit).split("\n\n"),
         "inputs": inputs_of(unit),
         "outputs": outputs_of(unit),
         "needs": sorted(unit.needs.items()),
