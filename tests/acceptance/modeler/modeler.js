@@ -49,7 +49,12 @@ window.offer = async (templates) => {
 window.apply = (id) => {
   const templates = modeler.get("elementTemplates");
   const step = modeler.get("elementRegistry").get("step");
-  modeler.get("selection").select(templates.applyTemplate(step, templates.get(id)));
+  templates.applyTemplate(step, templates.get(id));
+};
+/* As somebody clicks on the task. The panel follows what is selected a moment later, the model's own opening too. */
+window.choose = () => {
+  modeler.get("selection").select(null);
+  modeler.get("selection").select(modeler.get("elementRegistry").get("step"));
 };
 window.saved = async () => (await modeler.saveXML({ format: true })).xml;
 window.ready = true;
