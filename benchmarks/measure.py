@@ -21,6 +21,9 @@ SLOWEST = 15.0
 AFTERWARDS = 0.3
 """Seconds for which the meters run on after the last completion: what is written down then belongs to the run."""
 
+SETTLES = 15.0
+"""Seconds after which loops that had something to do look as seldom as those of an idle fleet."""
+
 SHOWN = 15
 POSTGRES, BROKER = "postgres", "broker"
 SERVERS = (POSTGRES, BROKER)
@@ -128,7 +131,7 @@ class Measured:
         """Part of a core (percent) that everything takes while nothing happens."""
         self.bptl.use_workers(2)
         self.engine.forget()
-        time.sleep(3)
+        time.sleep(SETTLES)
         cpu = self._cpu(self.bptl)
         started = time.monotonic()
         time.sleep(seconds)

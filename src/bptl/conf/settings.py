@@ -197,6 +197,8 @@ CACHES = {
 
 CELERY_RESULT_BACKEND = None  # Rows in PostgreSQL are the result; a second copy would only go stale.
 CELERY_TASK_IGNORE_RESULT = True
+# Seconds that Redis keeps a question for messages: each one that it answers with nothing is felt in an idle fleet.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"polling_interval": 10.0}
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_ACKS_LATE = False  # The sweep is the safety; a redelivered message would repeat nothing useful.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -11,6 +11,7 @@ from bptl.engines.base import Engine, EngineError, EngineUnavailable, LockRefuse
 from bptl.lib.log import get_logger
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Status
+from bptl.tasks.listening import FETCH_CHANNEL
 
 log = get_logger(__name__)
 
@@ -133,11 +134,14 @@ def end(lease_ids: Sequence[uuid.UUID], *, how: LeaseEnd, reason: str) -> int:
     return len(rows)
 
 
-_OFFERED = "UPDATE tasks_task SET retry_at = now() WHERE id = %s AND lease_id IS NULL"
+_OFFERED = f"""
+WITH offered AS (UPDATE tasks_task SET retry_at = now() WHERE id = %s AND lease_id IS NULL RETURNING id)
+SELECT pg_notify('{FETCH_CHANNEL}', '') FROM offered
+"""
 
 
 def offered(task_id: int) -> None:
-    """The engine offers the task from now on, and a parked poll does not see it: a polling line fetches once more."""
+    """The engine offers the task from now on, and a parked poll does not see it: its line is told to fetch again."""
     sql.query(_OFFERED, [task_id])
 
 

@@ -9,13 +9,17 @@ from contextlib import closing
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import Error, connection
 
 from bptl.lib.log import get_logger
 
 log = get_logger(__name__)
 
 RETRY_SECONDS = 1.0
+
+FETCH_CHANNEL = "bptl_fetch"
+"""What polling lines listen to: a task is offered again that no engine tells them of, or (by triggers of the database)
+an engine, a mapping or a service has changed."""
 
 
 def listen(
@@ -44,6 +48,21 @@ def listen(
             can_hear(False)
             log.warning("channel.not_heard", channel=channel, error=str(error))
             time.sleep(RETRY_SECONDS)
+
+
+def say(channel: str) -> None:
+    """Say a word on ``channel``; within a transaction it is heard when that is committed. A database error is logged:
+    who listens looks by itself as well."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_NOTIFY if connection.in_atomic_block else _NOTIFY_AT_ONCE, [channel])
+    except Error as error:
+        log.warning("word.not_said", channel=channel, error=str(error))
+
+
+_NOTIFY = "SELECT pg_notify(%s, '')"
+_NOTIFY_AT_ONCE = "SELECT pg_notify(%s, ''), set_config('synchronous_commit', 'off', true)"
+"""In a transaction of its own: nothing is written that a crash could lose, so nobody waits for the disk."""
 
 
 def _await(ear: psycopg.Connection[Any], *, seconds: float, heard: Callable[[str], None]) -> None:

@@ -1,42 +1,71 @@
-"""A worker's ear: PostgreSQL itself tells it that there is work, before any Celery message is on its way (ADR 0017)."""
+"""The ear of a process: PostgreSQL itself tells it what is new, before any Celery message is on its way (ADR 0017)."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
-from bptl.tasks.listening import listen
+from django.db import connections
+
+from bptl.tasks.listening import listen, say
 
 CHANNEL = "bptl_work"
+"""What workers listen to: there is work."""
 
 LOOK_EVERY = 15.0
 """Seconds between looks whether the connection still lives."""
 
 
 class Ear:
-    """Calls ``on_work`` whenever somebody says that there is work, and when it has begun to listen (again)."""
+    """Calls ``on_word`` whenever something is said on ``channel``, and when it has begun to listen (again).
 
-    def __init__(self, on_work: Callable[[], None]) -> None:
-        self._on_work = on_work
+    When it begins to listen it says a word itself, as others do. ``on_hearing`` is told True when words come through,
+    so that no pooler keeps them back, and False when the connection is lost.
+    """
+
+    def __init__(
+        self,
+        on_word: Callable[[], None],
+        *,
+        channel: str = CHANNEL,
+        on_hearing: Callable[[bool], None] = lambda proven: None,
+    ) -> None:
+        self._on_word = on_word
+        self._channel = channel
+        self._on_hearing = on_hearing
         self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="ear", daemon=True)
 
     def start(self) -> None:
         """Begin to listen; the thread keeps no process from ending."""
-        threading.Thread(target=self._listen, name="ear", daemon=True).start()
+        self._thread.start()
 
-    def stop(self) -> None:
-        """Hear nothing any more."""
+    def stop(self, *, timeout: float = 0.0) -> None:
+        """Hear nothing any more; wait at most ``timeout`` seconds until the connection is closed."""
         self._stopping.set()
+        self._thread.join(timeout)
 
     def _listen(self) -> None:
         listen(
-            CHANNEL,
-            heard=lambda _: self._tell(),
-            can_hear=lambda can: self._tell() if can else None,
+            self._channel,
+            heard=lambda _: self._heard(),
+            can_hear=self._can_hear,
             ends=self._stopping.is_set,
             look_every=LOOK_EVERY,
         )
 
+    def _heard(self) -> None:
+        self._on_hearing(True)
+        self._tell()
+
+    def _can_hear(self, can: bool) -> None:
+        if can:
+            self._tell()
+            say(self._channel)
+            connections.close_all()  # this thread's: it has no other use for them
+        else:
+            self._on_hearing(False)
+
     def _tell(self) -> None:
         if not self._stopping.is_set():
-            self._on_work()
+            self._on_word()

@@ -25,7 +25,7 @@ from bptl.tasks.lifecycle import LeaseEnd, Status
 from bptl.workers.clients import Clients
 from bptl.workers.crew import Crew
 from bptl.workers.keeper import Keeper, Kept
-from bptl.workers.loops import Loop
+from bptl.workers.loops import Loop, Pace
 from bptl.workers.mappings import Mappings
 from bptl.workers.member import Member
 from bptl.workers.reporter import Finished, Reporter
@@ -34,7 +34,9 @@ log = get_logger(__name__)
 
 CLAIM_LIMIT = 64
 IDLE_LOOK = 1.0
-"""Seconds between looks into the queue when nobody says that there is work."""
+QUIET_LOOK = 5.0
+"""Seconds between looks into the queue when nobody says that there is work: at first, and where PostgreSQL's word was
+heard before and nothing came for a while."""
 
 STRAYS_EVERY = 10.0
 """Seconds between looks for claims that nobody here runs."""
@@ -73,6 +75,8 @@ class Floor:
         self._strays_at = 0.0
         self._at_rest: dict[int, BaseDatabaseWrapper] = {}
         self._crew = Crew("place", places, self._run)
+        self._pace = Pace()
+        self._hears = False
         self._loop = Loop("floor", self._step)
         self.keeper = Keeper(member, clients, on_lost=self.cancel)
         self.reporter = Reporter(member, clients, on_settled=self.keeper.release, units_run=lambda: self._unended > 0)
@@ -89,6 +93,10 @@ class Floor:
         """There may be work."""
         self._woken = True
         self._loop.wake()
+
+    def hears(self, proven: bool) -> None:
+        """Whether whoever makes work is heard here for sure: then fewer looks do."""
+        self._hears = proven
 
     @property
     def stuck(self) -> bool:
@@ -156,7 +164,11 @@ class Floor:
             self._begin(claims, asked)
         elif woken:
             self.reporter.wake()  # No unit is to run: perhaps a fresh lease brought a stored outcome back.
-        return 0.0 if claims and len(claims) == CLAIM_LIMIT else IDLE_LOOK
+        if len(claims) == CLAIM_LIMIT:
+            return 0.0
+        if claims or self.running or not self._hears:
+            self._pace.happened()
+        return self._pace.rest(busy=IDLE_LOOK, quiet=QUIET_LOOK)
 
     def _begin(self, claims: list[Claim], asked: float) -> None:
         mappings = self._mappings.of({claim.mapping_id for claim in claims if claim.mapping_id is not None})

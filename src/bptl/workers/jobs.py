@@ -34,7 +34,6 @@ def sweep(**_: Any) -> None:
     """End what died, ask about what nobody holds, free what ghosts locked, and wake workers for what is due."""
     floor = local.floor()
     swept = sweeping.sweep(local.member().id, floor.clients)
-    sweeping.tidy()
     if swept.due:
         floor.wake()
         wake(swept.due)
@@ -44,4 +43,5 @@ def sweep(**_: Any) -> None:
 def retain(**_: Any) -> None:
     """Take away data and rows that have been kept long enough; ends when this worker stops."""
     floor = local.floor()
+    sweeping.tidy()
     retention.remove(retention.configured(), seconds=RETENTION_SECONDS, wait=floor.stopping.wait)

@@ -21,12 +21,16 @@ from bptl.lib.log import get_logger
 from bptl.tasks import leases
 from bptl.tasks.lifecycle import LeaseEnd
 from bptl.workers.clients import Clients
-from bptl.workers.loops import Loop
+from bptl.workers.loops import Loop, Pace
 from bptl.workers.member import Member
 
 log = get_logger(__name__)
 
 TICK = 1.0
+QUIET_TICK = 3.0
+"""Seconds between looks into the rows: while locks are held, and when none were held for a while. The shortest lock
+that a mapping may have, 10 s, is due for its first extension after 3.3 s."""
+
 CALLS_AT_ONCE = 4
 """Extensions under way at one engine; every engine has its own, so that a silent one delays no other."""
 
@@ -63,6 +67,7 @@ class Keeper:
         self._kept: dict[uuid.UUID, Kept] = {}
         self._ending: dict[uuid.UUID, tuple[LeaseEnd, str]] = {}
         self._calls: dict[int | None, ThreadPoolExecutor] = {}
+        self._pace = Pace()
         self._loop = Loop("keeper", self._step)
 
     def start(self) -> None:
@@ -103,7 +108,9 @@ class Keeper:
         for lock in due:
             self._ask(lock)
         self._end_lost()
-        return TICK
+        if kept:
+            self._pace.happened()
+        return self._pace.rest(busy=TICK, quiet=QUIET_TICK)
 
     def _follow_rows(self) -> None:
         asked = time.monotonic()

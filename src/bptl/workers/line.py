@@ -19,7 +19,7 @@ from bptl.tasks.intake.due import due, forget
 from bptl.tasks.intake.fetches import FETCH_LIMIT, Announced, abandon, announce, never_sent
 from bptl.tasks.intake.record import record
 from bptl.workers.clients import Clients
-from bptl.workers.loops import Loop, backoff
+from bptl.workers.loops import Loop, Pace, backoff
 from bptl.workers.member import Member
 from bptl.workers.recorder import Answered, Recorder
 
@@ -34,8 +34,14 @@ MORE_ROOM = 0.015
 """Seconds until the next poll where the engine has more than we have room for: a fetch for few costs as much as one for
 many, and places fall free meanwhile."""
 
-DUE_LOOK = timedelta(seconds=1)
-"""How often a line looks for tasks that fall due, and how far ahead."""
+FETCH_CHARACTERS = 2_000_000
+"""What one answer may come to, as far as earlier ones tell: while it is read and recorded it is in memory several times
+over. A task that is larger comes alone."""
+
+DUE_LOOK = 1.0
+DUE_LOOK_QUIET = 5.0
+"""Seconds between looks for tasks that fall due, and how far ahead each looks: while tasks come, and when none came for
+a while (what a person offers again is told)."""
 
 DUE_PAUSE = 0.1
 """Seconds between two fetches of what is due, at least."""
@@ -73,8 +79,10 @@ class PollingLine:
         self._longest_wait = longest_wait
         self._failures = 0
         self._without_room = 0
+        self._task_characters = 0.0
         self._mappings = {mapping.topic: mapping for mapping in group.mappings}
         self._recorder = Recorder(self._engine.name, self._record)
+        self._pace = Pace()
         self._loop = Loop(f"poll {self._engine.name}", self._step)
         self._due_loop = Loop(f"due at {self._engine.name}", self._fetch_due)
 
@@ -87,6 +95,10 @@ class PollingLine:
         self._recorder.start()
         self._loop.start()
         self._due_loop.start()
+
+    def look(self) -> None:
+        """Something may be offered that no engine tells of."""
+        self._due_loop.wake()
 
     def stop(self, *, timeout: float = 0.0) -> bool:
         """Stop after the polls under way; True when they have stopped."""
@@ -113,9 +125,11 @@ class PollingLine:
         """
         requests = self._requests()
         topics = [topic.topic for topic in requests]
-        found = due(self._engine.pk, topics, within=DUE_LOOK)
+        ahead = self._pace.rest(busy=DUE_LOOK, quiet=DUE_LOOK_QUIET)
+        found = due(self._engine.pk, topics, within=timedelta(seconds=ahead))
         if found.as_of is None:
-            return max(DUE_PAUSE, min(DUE_LOOK.total_seconds(), found.next_in or DUE_LOOK.total_seconds()))
+            return max(DUE_PAUSE, min(ahead, found.next_in or ahead))
+        self._pace.happened()
         polled = self._poll(requests, timedelta(), then=self._record, most=found.tasks)
         if polled.all_came:
             forget(self._engine.pk, topics, until=found.as_of)
@@ -138,6 +152,7 @@ class PollingLine:
         shortest = min(topic.lock_duration for topic in topics)
         # A lock is reckoned from before its request: a poll that may wait longer than a third would eat it up.
         wait = min(longest_wait, shortest / 3)
+        most = min(most, self._fetch_limit)
         announced = announce(
             self._engine.pk,
             ordinal=self._ordinal,
@@ -199,7 +214,12 @@ class PollingLine:
             self._failures = 0
         then(Answered(announced, tasks, engine, until=asked + shortest.total_seconds() / 2))
         all_came = len(tasks) < announced.max_tasks
-        return Polled(pause=0.0 if all_came or announced.max_tasks == FETCH_LIMIT else MORE_ROOM, all_came=all_came)
+        full = announced.max_tasks >= self._fetch_limit
+        return Polled(pause=0.0 if all_came or full else MORE_ROOM, all_came=all_came)
+
+    @property
+    def _fetch_limit(self) -> int:
+        return max(1, min(FETCH_LIMIT, int(FETCH_CHARACTERS / max(self._task_characters, 1.0))))
 
     def _record(self, answered: Answered) -> None:
         """The tasks are locked for us: recorded as soon as the database takes them, else watched until free."""
@@ -228,6 +248,11 @@ class PollingLine:
                 retry_timeout=timedelta(),
             )
         if recorded.leased:
+            # Large ones count at once, and are forgotten as small ones come.
+            size = recorded.characters / len(tasks)
+            self._task_characters = max(size, 0.9 * self._task_characters)
+            if self._pace.happened():
+                self._due_loop.wake()
             log.info("tasks.fetched", engine=self._engine.name, tasks=len(recorded.leased), fetch=announced.number)
 
     def _failed(self, error: EngineError, wish: timedelta | None) -> float:

@@ -15,6 +15,30 @@ log = get_logger(__name__)
 
 LONGEST_BACKOFF = 10.0
 
+QUIET_AFTER = 10.0
+"""Seconds without anything to do after which a loop looks less often."""
+
+
+class Pace:
+    """How long a loop rests between two looks: shorter for a while after something has happened.
+
+    An idle fleet costs what its looks cost; what is new, others tell it.
+    """
+
+    def __init__(self) -> None:
+        self._quiet_at = 0.0
+        self.happened()
+
+    def happened(self) -> bool:
+        """There was something to do: more may come soon. Whether it was quiet before."""
+        now = time.monotonic()
+        was_quiet, self._quiet_at = now >= self._quiet_at, now + QUIET_AFTER
+        return was_quiet
+
+    def rest(self, *, busy: float, quiet: float) -> float:
+        """Seconds until the next look."""
+        return busy if time.monotonic() < self._quiet_at else quiet
+
 
 class Loop:
     """Runs ``step`` in a thread of its own until it is stopped.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from datetime import timedelta
@@ -22,8 +23,9 @@ from bptl.workers.member import Member
 log = get_logger(__name__)
 
 LOOK_EVERY = 1.5
-"""Seconds between looks for changed mappings: a new one is polled at once, beside the poll that is under way.
-Leadership is renewed with every second look."""
+LOOK_EVERY_TOLD = 6.0
+"""Seconds between looks for changed mappings, which are polled at once, beside the poll that is under way: where nobody
+tells that they changed, and where the database tells it."""
 
 ORPHANED_AFTER = 15.0
 
@@ -45,6 +47,10 @@ class Poller:
         self._stop_by = float("inf")
         self._running = threading.Lock()
         self._stopping = threading.Event()
+        self._news = threading.Event()
+        self._told = False
+        self._groups: dict[Line, FilterGroup] = {}
+        self._read = -math.inf
         self._lines: dict[Line, PollingLine] = {}
         self._retired: list[PollingLine] = []
         self._led: set[Line] = set()
@@ -71,16 +77,29 @@ class Poller:
                 except DatabaseError as error:
                     log.warning("poller.without_database", error=str(error))
                     close_old_connections()
-                self._stopping.wait(LOOK_EVERY)
+                self._news.wait(min(leadership.RENEW_EVERY, LOOK_EVERY))
+                self._news.clear()
             return True
         finally:
             self._job_ended = time.monotonic()
             self._running.release()
 
+    def look(self) -> None:
+        """Something has changed, or is offered again: look now."""
+        self._read = -math.inf
+        self._news.set()
+        for line in list(self._lines.values()):
+            line.look()
+
+    def hears(self, proven: bool) -> None:
+        """Whether changes are told here for sure: then fewer looks do."""
+        self._told = proven
+
     def stop(self) -> None:
         """Open no more lines, and end those that are open after the polls under way, or once ``grace`` is over."""
         self._stop_by = min(self._stop_by, time.monotonic() + self._grace.total_seconds())
         self._stopping.set()
+        self._news.set()
         self._guard.wake()
 
     def join(self) -> None:
@@ -102,11 +121,15 @@ class Poller:
         return LOOK_EVERY
 
     def _look(self) -> None:
-        groups: dict[Line, FilterGroup] = {}
-        for engine in Engine.objects.filter(active=True).order_by("id"):
-            for ordinal, group in enumerate(filter_groups(engine)):
-                groups[engine.pk, ordinal] = group
         now = time.monotonic()
+        if now - self._read >= (LOOK_EVERY_TOLD if self._told else LOOK_EVERY):
+            self._read = now  # before the question: what is told meanwhile is looked at next
+            try:
+                self._groups = _groups()
+            except DatabaseError:
+                self._read = -math.inf
+                raise
+        groups = self._groups
         if now - self._renewed >= leadership.RENEW_EVERY or set(groups) - set(self._lines) - self._led:
             self._led = leadership.hold(self._member.id, list(groups))
             self._renewed = now
@@ -156,3 +179,11 @@ class Poller:
             # The sweep does it when it finds that this process has ended.
             log.warning("polls.not_abandoned", error=str(error))
             close_old_connections()
+
+
+def _groups() -> dict[Line, FilterGroup]:
+    return {
+        (engine.pk, ordinal): group
+        for engine in Engine.objects.filter(active=True).order_by("id")
+        for ordinal, group in enumerate(filter_groups(engine))
+    }

@@ -21,7 +21,7 @@ from bptl.tasks.execution.outcomes import Doubt, Ended, Ending, doubt, store
 from bptl.tasks.retries import NO_RETRY
 from bptl.workers.clients import Clients
 from bptl.workers.crew import Crew
-from bptl.workers.loops import Loop
+from bptl.workers.loops import Loop, Pace
 from bptl.workers.member import Member
 
 log = get_logger(__name__)
@@ -37,6 +37,9 @@ IDLE_WAIT = 1.0
 
 SENDERS = 16
 DUE_EVERY = 1.0
+DUE_EVERY_QUIET = 5.0
+"""Seconds between looks for reports that are due: while there are some to send, and when there were none for a while.
+What a person, or the sweep, lays ready is told (``Reporter.wake``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Reporter:
         self._counting = threading.Lock()
         self._store_loop = Loop("store", self._store)
         self._settle_loop = Loop("settle", self._settle)
+        self._pace = Pace()
         self._due_loop = Loop("reports due", self._take_due)
 
     def start(self) -> None:
@@ -204,6 +208,9 @@ class Reporter:
         outbox.delivered(done)
         for verdict in done:
             self._finish(verdict)
+        # What was not taken falls due again soon.
+        if self._settling and self._pace.happened():
+            self._due_loop.wake()
         while self._settling:
             verdict = self._settling[0]
             if outbox.settle(self._member.id, verdict):
@@ -232,7 +239,9 @@ class Reporter:
         reports += outbox.take_doubts(self._member.id, maximum=GROUP)
         for report in reports:
             self._submit(report)
-        return 0.0 if len(reports) >= GROUP else DUE_EVERY
+        if reports:
+            self._pace.happened()
+        return 0.0 if len(reports) >= GROUP else self._pace.rest(busy=DUE_EVERY, quiet=DUE_EVERY_QUIET)
 
 
 def gather(source: queue.SimpleQueue[T], into: list[T], *, others_come: Callable[[], bool]) -> None:

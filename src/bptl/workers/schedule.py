@@ -29,12 +29,12 @@ from bptl.workers.loops import backoff
 log = get_logger(__name__)
 
 POLL_EVERY = 5.0
-SWEEP_EVERY = 2.0
+SWEEP_EVERY = 4.0
 """Seconds. A dead process is found when it has been silent for 15 s: what comes on top of that is this interval."""
 
 RETAIN_EVERY = 60.0
 
-LOOK_EVERY = 2.0
+LOOK_EVERY = 4.0
 """Seconds between heartbeats, and between looks for a changed schedule."""
 
 MOST_WAITING = 100
@@ -128,7 +128,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         return wait
 
     def schedule_changed(self) -> bool:
-        """Whether somebody changed the schedule, looked up once in two seconds: each tick asks several times."""
+        """Whether somebody changed the schedule, looked up once in a while: each tick asks several times."""
         if (now := time.monotonic()) < self._looked_at + LOOK_EVERY:
             return False
         self._looked_at = now

@@ -13,8 +13,8 @@ from bptl.workers.clients import Clients
 from bptl.workers.loops import Loop
 from bptl.workers.member import Member
 
-LOOK_EVERY = 2.0
-"""Seconds, as between the sweeps that beat asks for."""
+LOOK_EVERY = 4.0
+"""Seconds, a little longer than between the sweeps that beat asks for."""
 
 
 class StandIn:

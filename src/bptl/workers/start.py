@@ -20,6 +20,7 @@ from django.db.backends.signals import connection_created
 from bptl.lib.log import LogFormat, configure, get_logger
 from bptl.tasks import sessions, wake
 from bptl.tasks.execution import service_calls
+from bptl.tasks.listening import FETCH_CHANNEL
 from bptl.tasks.models import ProcessKind
 from bptl.workers import jobs as _jobs  # noqa: F401 - importing registers them
 from bptl.workers import leadership, local
@@ -60,12 +61,15 @@ def poll() -> int:
     stand_in = StandIn(member, clients)
     local.here.member, local.here.poller = member, poller
     waker = _waker()
+    ear = Ear(poller.look, channel=FETCH_CHANNEL, on_hearing=poller.hears)
     member.start()
     keeper.start()
     poller.start()
     stand_in.start()
+    ear.start()
 
     def stop(**_: Any) -> None:
+        ear.stop()
         poller.stop()
         member.drain()
 
@@ -99,7 +103,7 @@ def work(*, places: int | None = None) -> int:
     floor = Floor(member, Clients(), places=places, on_worn_out=worn_out)
     local.here.member, local.here.floor = member, floor
     waker = _waker()
-    ear = Ear(on_work=floor.wake)
+    ear = Ear(floor.wake, on_hearing=floor.hears)
     member.start()
     floor.start()
     ear.start()

@@ -9,11 +9,10 @@ from __future__ import annotations
 import threading
 import time
 
-from django.db import Error, connection
 from kombu.exceptions import OperationalError
 
 from bptl.lib.log import get_logger
-from bptl.tasks import sql
+from bptl.tasks.listening import say
 from bptl.workers.app import WORK, app
 from bptl.workers.ear import CHANNEL
 from bptl.workers.loops import Loop
@@ -30,10 +29,6 @@ MESSAGES = 4
 """Most messages for what was gathered: each wakes one worker, and a woken worker claims all it has places for."""
 
 EXPIRES = 30.0
-
-_NOTIFY = "SELECT pg_notify(%s, '')"
-_NOTIFY_AT_ONCE = "SELECT pg_notify(%s, ''), set_config('synchronous_commit', 'off', true)"
-"""In a transaction of its own: nothing is written that a crash could lose, so nobody waits for the disk."""
 
 
 class Waker:
@@ -56,10 +51,7 @@ class Waker:
 
     def send(self, amount: int) -> None:
         """Say that so many tasks may be claimed; within a transaction it is heard when that is committed."""
-        try:
-            sql.query(_NOTIFY if connection.in_atomic_block else _NOTIFY_AT_ONCE, [CHANNEL])
-        except Error as error:
-            log.warning("wake.not_told", error=str(error), tasks=amount)
+        say(CHANNEL)
         with self._lock:
             first = self._amount == 0
             self._amount += amount

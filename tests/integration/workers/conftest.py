@@ -9,7 +9,7 @@ import pytest
 
 from bptl.tasks.models import ProcessKind
 from bptl.work_units import registry
-from bptl.workers import floor, keeper, line, poller, reporter
+from bptl.workers import ear, floor, keeper, line, poller, reporter
 from bptl.workers.clients import Clients
 from bptl.workers.floor import Floor
 from bptl.workers.member import Member
@@ -27,9 +27,10 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporter, "DUE_EVERY", 0.05)
     monkeypatch.setattr(reporter, "IDLE_WAIT", 0.05)
     monkeypatch.setattr(poller, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(ear, "LOOK_EVERY", 0.1)
     monkeypatch.setattr(line, "NO_ROOM", (0.02,))
     monkeypatch.setattr(line, "DUE_PAUSE", 0.02)
-    monkeypatch.setattr(line, "DUE_LOOK", timedelta(seconds=0.05))
+    monkeypatch.setattr(line, "DUE_LOOK", 0.05)
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,10 @@ from tests.integration.waiting import until
 def told() -> Iterator[threading.Semaphore]:
     """Released once when listening begins, and at each word."""
     heard = threading.Semaphore(0)
-    ear = Ear(on_work=heard.release)
+    ear = Ear(heard.release)
     ear.start()
     assert heard.acquire(timeout=10), "it looks for work when it begins to listen"
+    assert heard.acquire(timeout=10), "it hears its own word"
     yield heard
     ear.stop()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -9,11 +11,14 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
+from bptl.connections.models import Mapping as TopicMapping
 from bptl.tasks import leases
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
-from bptl.tasks.models import Fetch, PollLeadership, Process, Task
+from bptl.tasks.listening import FETCH_CHANNEL
+from bptl.tasks.models import Fetch, Lease, PollLeadership, Process, Task
 from bptl.tasks.upkeep.sweep import sweep
-from bptl.workers import leadership, loops, poller
+from bptl.workers import leadership, line, loops, poller
+from bptl.workers.ear import Ear
 from bptl.workers.member import Member
 from bptl.workers.poller import Poller
 from tests.doubles.engine import ExternalTask, FakeEngine
@@ -258,6 +263,56 @@ def test_a_new_mapping_is_polled_at_once_beside_the_poll_that_is_under_way(
         assert Fetch.objects.order_by("id")[0].closed_at is None, "the first poll is still under way"
         there.add()
         until(queued(2), what="the old topic is polled as before")
+
+
+@contextmanager
+def listening(polls: Poller) -> Iterator[None]:
+    """As in a process: the database tells the poller what has changed."""
+    proven = threading.Event()
+    ear = Ear(polls.look, channel=FETCH_CHANNEL, on_hearing=lambda hears: proven.set() if hears else None)
+    ear.start()
+    try:
+        assert proven.wait(10), "it hears its own word"
+        yield
+    finally:
+        ear.stop(timeout=10)
+
+
+def test_a_changed_mapping_and_a_task_that_a_person_offers_again_are_told_and_not_looked_for(
+    scene: Scene, there: FakeEngine, open_poller: OpenPoller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((poller, "LOOK_EVERY"), (line, "DUE_LOOK"), (line, "DUE_LOOK_QUIET")):
+        monkeypatch.setattr(module, name, 3600.0)
+    scene.process(places=4)
+    scene.map("new", active=False)
+    there.add("new")
+    polls, _ = open_poller(wait=20)
+    with listening(polls), polling(polls, there):
+        until(lambda: there.calls["fetchAndLock"] == 1)
+        # By a statement of its own, as from psql: no code of ours sees it.
+        TopicMapping.objects.filter(topic="new").update(active=True)
+        until(queued(1), what="the new topic is polled")
+        task = scene.task(Status.DELIVERED, outcome=Outcome.FAILED, external=there.add())
+        leases.offered(task.id)
+        until(queued(2), what="the task is fetched again")
+
+
+def test_large_tasks_come_in_small_answers(scene: Scene, there: FakeEngine, open_poller: OpenPoller) -> None:
+    scene.process(places=50)
+    scene.map("greet", unit="test.greet")
+    large = {"bsn": {"type": "String", "value": "x" * 1_000_000, "valueInfo": {}}}
+    polls, _ = open_poller()
+    with polling(polls, there):
+        there.add("greet", variables=large)
+        until(queued(1))
+        # The poll that was under way when the first came did not know yet.
+        there.end_polls()
+        until(lambda: Fetch.objects.filter(closed_at=None, max_tasks__lte=2).exists())
+        for _ in range(8):
+            there.add("greet", variables=large)
+        until(queued(9))
+    sizes = Counter(Lease.objects.values_list("worker_id", flat=True)).values()
+    assert max(sizes) <= 2, "eight megabytes at once"
 
 
 def test_a_mapping_that_is_switched_off_is_not_polled_any_more(

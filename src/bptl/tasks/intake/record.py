@@ -28,12 +28,14 @@ log = get_logger(__name__)
 class Recorded:
     """What became of an answer, as external ids: ``leased`` are ours now; ``refused`` are locked for us and must be
     given back; ``unstorable`` with the reason must be failed at the engine. ``closed`` means that the fetch was closed
-    before its answer came: nothing was recorded, who closed it frees what it holds."""
+    before its answer came: nothing was recorded, who closed it frees what it holds. ``characters``: the length of all
+    that was recorded, as JSON."""
 
     leased: dict[str, uuid.UUID] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     unstorable: dict[str, str] = field(default_factory=dict)
     closed: bool = False
+    characters: int = 0
 
 
 def record(
@@ -146,11 +148,12 @@ def _store_each(fetch: Announced, arrivals: Sequence[_Arrival]) -> Recorded:
 
 
 def _run(fetch: Announced, arrivals: Sequence[_Arrival], *, closes: bool = True) -> Recorded:
+    text = storable([arrival.row() for arrival in arrivals])
     rows = sql.query(
         _RECORD if closes else _RECORD_MORE,
         [
             *([fetch.number] if closes else []),
-            storable([arrival.row() for arrival in arrivals]),
+            text,
             fetch.engine_id,
             fetch.engine_id,
             fetch.worker_id,
@@ -161,7 +164,7 @@ def _run(fetch: Announced, arrivals: Sequence[_Arrival], *, closes: bool = True)
     )
     given = {row.id for row in rows}
     leased = {arrival.task.id: arrival.lease_id for arrival in arrivals if arrival.lease_id in given}
-    return Recorded(leased=leased, closed=closes and None not in given)
+    return Recorded(leased=leased, closed=closes and None not in given, characters=len(text))
 
 
 _OF_ENGINES = {

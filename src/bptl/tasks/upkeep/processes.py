@@ -53,9 +53,14 @@ def sign_off(process_id: uuid.UUID) -> None:
 _STEADY = "stopped_at IS NULL AND steady_since < now() - %s AND heartbeat_at > now() - %s"
 """May judge others: it has kept its own heartbeat for DEAD_AFTER without a GAP."""
 
+_SILENT = "stopped_at IS NULL AND heartbeat_at < now() - %s"
+
+SILENT = f"EXISTS (SELECT 1 FROM tasks_process WHERE {_SILENT})"
+"""SQL: whether there is anybody to bury; its parameter is DEAD_AFTER."""
+
 _BURY = f"""
 UPDATE tasks_process SET stopped_at = now(), died = true
-WHERE stopped_at IS NULL AND heartbeat_at < now() - %s
+WHERE {_SILENT}
   AND EXISTS (SELECT 1 FROM (SELECT * FROM tasks_process WHERE id = %s) me WHERE {_STEADY})
 RETURNING id, kind, host, pid
 """

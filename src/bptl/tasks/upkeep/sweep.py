@@ -18,6 +18,7 @@ from bptl.engines.base import Engine, EngineError, EngineUnavailable, ExternalTa
 from bptl.lib.log import get_logger
 from bptl.tasks import leases, sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Outcome, Status
+from bptl.tasks.models import DEAD_AFTER
 from bptl.tasks.upkeep import processes
 
 log = get_logger(__name__)
@@ -52,8 +53,11 @@ class Swept:
 
 
 def sweep(process_id: uuid.UUID, clients: Clients) -> Swept:
-    """One round. ``process_id`` is the process that sweeps."""
-    swept = Swept()
+    """One round. ``process_id`` is the process that sweeps. Where nothing is to do, one statement finds that out."""
+    found = _look_round()
+    swept = Swept(due=found.due)
+    if not found.pending:
+        return swept
     engines = _Engines(clients)
     if processes.may_judge(process_id):
         swept.buried = processes.bury_dead(process_id)
@@ -62,7 +66,7 @@ def sweep(process_id: uuid.UUID, clients: Clients) -> Swept:
         swept.freed = _collect_ghosts(engines)
         _release_reports_of_the_dead()
     swept.looked_at = _look(engines)
-    swept.due = _due()
+    swept.due = _look_round().due
     if swept.buried or swept.ended or swept.freed:
         log.warning("sweep.mended", buried=swept.buried, ended=swept.ended, freed=swept.freed)
     return swept
@@ -86,11 +90,15 @@ class _Engines:
             raise
 
 
-_OF_THE_DEAD = """
-SELECT l.id, l.worker_id, t.engine_id, t.external_id,
-    (extract(epoch FROM l.locked_until - now()) * 1000)::float8 AS left_ms
+_LEASES_OF_THE_DEAD = """
 FROM tasks_lease l JOIN tasks_task t ON t.id = l.task_id JOIN tasks_process p ON p.id = l.holder_id
 WHERE l.ended_at IS NULL AND NOT t.parked AND t.status <> 'uncertain' AND p.stopped_at IS NOT NULL
+"""
+
+_OF_THE_DEAD = f"""
+SELECT l.id, l.worker_id, t.engine_id, t.external_id,
+    (extract(epoch FROM l.locked_until - now()) * 1000)::float8 AS left_ms
+{_LEASES_OF_THE_DEAD}
 ORDER BY l.id LIMIT 500
 """
 
@@ -105,10 +113,12 @@ def _end_leases_of_the_dead(engines: _Engines) -> int:
     return ended
 
 
+_WITHOUT_REPORTER = f"status = '{Status.PERFORMED}' AND engine_id IS NULL AND lease_id IS NULL AND NOT by_hand"
+
 _LAY_READY = f"""
 UPDATE tasks_task SET status = '{MOVES[Move.DELIVER].target}', reporter_id = NULL, next_report_at = NULL,
     changed_at = now()
-WHERE status = '{Status.PERFORMED}' AND engine_id IS NULL AND lease_id IS NULL AND NOT by_hand
+WHERE {_WITHOUT_REPORTER}
 """
 
 
@@ -117,11 +127,12 @@ def _lay_ready() -> None:
     sql.query(_LAY_READY)
 
 
-_EXPIRED = """
-SELECT l.id FROM tasks_lease l JOIN tasks_task t ON t.id = l.task_id
+_EXPIRED_LEASES = """
+FROM tasks_lease l JOIN tasks_task t ON t.id = l.task_id
 WHERE l.ended_at IS NULL AND l.locked_until < now() AND NOT t.parked AND t.status <> 'uncertain'
-LIMIT 500
 """
+
+_EXPIRED = f"SELECT l.id {_EXPIRED_LEASES} LIMIT 500"
 
 
 def _end_expired() -> int:
@@ -151,15 +162,18 @@ def _free(holder: Any, external_id: str, *, until: float, engines: _Engines) -> 
         log.warning("lease.not_given_back", external_id=external_id, error=str(error))
 
 
-_GHOSTS = """
+_OF_DEAD_FETCHERS = "f.closed_at IS NULL AND p.id = f.process_id AND p.stopped_at IS NOT NULL"
+_WATCHED = "watch_until IS NOT NULL"
+
+_GHOSTS = f"""
 WITH closed AS (
     UPDATE tasks_fetch f SET closed_at = now(), closed_as = 'collected',
         watch_until = f.started_at + f.wait_ms * interval '1 ms' + interval '10 seconds'
     FROM tasks_process p
-    WHERE f.closed_at IS NULL AND p.id = f.process_id AND p.stopped_at IS NOT NULL
+    WHERE {_OF_DEAD_FETCHERS}
     RETURNING f.*
 ), watched AS (
-    SELECT * FROM closed UNION ALL SELECT * FROM tasks_fetch WHERE watch_until IS NOT NULL
+    SELECT * FROM closed UNION ALL SELECT * FROM tasks_fetch WHERE {_WATCHED}
 )
 SELECT id, engine_id, worker_id, watch_until < now() AS over,
     lock_ms - (extract(epoch FROM now() - started_at) * 1000)::float8 AS left_ms
@@ -195,10 +209,11 @@ def _held_for(worker_id: str, engine: Engine) -> Sequence[ExternalTask]:
     return engine.list(TaskQuery(worker_id=worker_id), maximum=200)
 
 
-_RELEASE_REPORTS = f"""
-UPDATE tasks_task t SET reporter_id = NULL FROM tasks_process p
-WHERE t.status = '{Status.PERFORMED}' AND t.lease_id IS NULL AND p.id = t.reporter_id AND p.stopped_at IS NOT NULL
-"""
+_OF_DEAD_REPORTERS = (
+    f"t.status = '{Status.PERFORMED}' AND t.lease_id IS NULL AND p.id = t.reporter_id AND p.stopped_at IS NOT NULL"
+)
+
+_RELEASE_REPORTS = f"UPDATE tasks_task t SET reporter_id = NULL FROM tasks_process p WHERE {_OF_DEAD_REPORTERS}"
 
 
 def _release_reports_of_the_dead() -> None:
@@ -206,9 +221,11 @@ def _release_reports_of_the_dead() -> None:
     sql.query(_RELEASE_REPORTS)
 
 
+_TO_LOOK_AT = "look_at <= now()"
+
 _LOOK = f"""
 WITH picked AS (
-    SELECT id FROM tasks_task WHERE look_at <= now() ORDER BY look_at LIMIT %s FOR UPDATE SKIP LOCKED
+    SELECT id FROM tasks_task WHERE {_TO_LOOK_AT} ORDER BY look_at LIMIT %s FOR UPDATE SKIP LOCKED
 )
 UPDATE tasks_task t SET look_at = now() + CASE WHEN t.status = '{Status.DELIVERED}' THEN %s ELSE %s END
 FROM picked WHERE t.id = picked.id
@@ -292,13 +309,24 @@ def _still_there(row: Any, task: ExternalTask, engine: Engine) -> None:
         leases.offered(row.id)
 
 
-def _due() -> int:
-    rows = sql.query(
-        "SELECT (SELECT count(*) FROM (SELECT 1 FROM tasks_task WHERE status = 'queued' LIMIT 1000) q)"
-        " + (SELECT count(*) FROM (SELECT 1 FROM tasks_task WHERE status = 'performed' AND NOT parked"
-        "    AND next_report_at <= now() LIMIT 1000) p) AS due"
-    )
-    return int(rows[0].due)
+_LOOK_ROUND = f"""
+SELECT {processes.SILENT}
+    OR EXISTS (SELECT 1 {_LEASES_OF_THE_DEAD}) OR EXISTS (SELECT 1 {_EXPIRED_LEASES})
+    OR EXISTS (SELECT 1 FROM tasks_task WHERE {_WITHOUT_REPORTER})
+    OR EXISTS (SELECT 1 FROM tasks_task t, tasks_process p WHERE {_OF_DEAD_REPORTERS})
+    OR EXISTS (SELECT 1 FROM tasks_fetch WHERE {_WATCHED})
+    OR EXISTS (SELECT 1 FROM tasks_fetch f, tasks_process p WHERE {_OF_DEAD_FETCHERS})
+    OR EXISTS (SELECT 1 FROM tasks_task WHERE {_TO_LOOK_AT}) AS pending,
+    (SELECT count(*) FROM (SELECT 1 FROM tasks_task WHERE status = '{Status.QUEUED}' LIMIT 1000) q)
+    + (SELECT count(*) FROM (SELECT 1 FROM tasks_task WHERE status = '{Status.PERFORMED}' AND NOT parked
+        AND next_report_at <= now() LIMIT 1000) p) AS due
+"""
+
+
+def _look_round() -> Any:
+    """``pending``: whether there is anything to mend or to ask about; ``due``: how much workers can take now."""
+    (found,) = sql.query(_LOOK_ROUND, [DEAD_AFTER])
+    return found
 
 
 _TIDY = (
