@@ -63,8 +63,11 @@ def fill(postgres: Postgres, tasks: int) -> Filled:
         connection.execute("SET maintenance_work_mem = '1GB'")
         engine_ids = _engines(connection)
         first = _number(connection, "SELECT coalesce(max(id), 0) + 1 FROM tasks_task")
-        for name in TABLES:  # It would vacuum what is still being filled.
-            connection.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = false)")
+        room = _room(connection)
+        for name in TABLES:
+            # Autovacuum would work on what is still being filled. Pages are filled up: where the road has made them, no
+            # room is left in old ones that a new row fits in, and COPY would leave some in each.
+            connection.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = false, fillfactor = 100)")
         connection.execute(
             "UPDATE pg_index SET indisready = false WHERE indrelid = ANY(%s::regclass[])", [list(TABLES)]
         )
@@ -79,6 +82,7 @@ def fill(postgres: Postgres, tasks: int) -> Filled:
         for name in TABLES:
             connection.execute(f"VACUUM ANALYZE {name}")
             connection.execute(f"ALTER TABLE {name} RESET (autovacuum_enabled)")
+            connection.execute(f"ALTER TABLE {name} SET (fillfactor = {room[name]})")
         connection.execute("ANALYZE tasks_process")
         connection.execute("CHECKPOINT")
         middle = connection.execute(_MIDDLE, [first + tasks // 2]).fetchone()
@@ -101,15 +105,26 @@ def _number(connection: _Connection, question: str) -> int:
     return int(str(row[0])) if row else 0
 
 
+def _room(connection: _Connection) -> dict[str, int]:
+    """The fillfactor of each table."""
+    rows = connection.execute(
+        "SELECT relname, coalesce((SELECT option_value::int FROM pg_options_to_table(reloptions)"
+        " WHERE option_name = 'fillfactor'), 100) FROM pg_class WHERE oid = ANY(%s::regclass[])",
+        [list(TABLES)],
+    ).fetchall()
+    return {str(name): int(str(percent)) for name, percent in rows}
+
+
 def _engines(connection: _Connection) -> list[int]:
     """The ids of ENGINES; those that are missing are added, switched off, so that nobody polls them."""
-    for name in ENGINES:
+    for name in ENGINES[1:]:
+        # Like the one that is there, whatever columns it has.
         connection.execute(
-            "INSERT INTO connections_engine (name, product, address, authentication, username, encrypted_secret,"
-            " tenant_ids, active, created_at, updated_at)"
-            " VALUES (%s, 'camunda7', 'http://127.0.0.1:1/', 'none', '', '', '{}', false, now(), now())"
+            "INSERT INTO connections_engine SELECT (jsonb_populate_record(e, jsonb_build_object("
+            "'id', nextval(pg_get_serial_sequence('connections_engine', 'id')), 'name', %s::text, 'active', false,"
+            " 'address', 'http://127.0.0.1:1/'))).* FROM connections_engine e WHERE e.name = %s"
             " ON CONFLICT (name) DO NOTHING",
-            [name],
+            [name, ENGINES[0]],
         )
     rows = connection.execute("SELECT name, id FROM connections_engine").fetchall()
     ids = {str(name): int(str(number)) for name, number in rows}

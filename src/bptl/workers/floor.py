@@ -163,7 +163,9 @@ class Floor:
         if claims:
             self._begin(claims, asked)
         elif woken:
-            self.reporter.wake()  # No unit is to run: perhaps a fresh lease brought a stored outcome back.
+            # No unit is to run: perhaps a fresh lease brought a stored outcome back. While all places are taken, every
+            # word about new work would ask for it.
+            self.reporter.wake() if free else self.reporter.expect()
         if len(claims) == CLAIM_LIMIT:
             return 0.0
         if claims or self.running or not self._hears:

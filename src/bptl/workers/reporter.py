@@ -103,6 +103,11 @@ class Reporter:
         """There may be reports to take over."""
         self._due_loop.wake()
 
+    def expect(self) -> None:
+        """There may be reports to take over: look often enough, without haste."""
+        if self._pace.happened():
+            self._due_loop.wake()
+
     @property
     def unstored(self) -> set[uuid.UUID]:
         """Leases of runs that were handed over and whose outcome is not committed yet."""
@@ -208,9 +213,8 @@ class Reporter:
         outbox.delivered(done)
         for verdict in done:
             self._finish(verdict)
-        # What was not taken falls due again soon.
-        if self._settling and self._pace.happened():
-            self._due_loop.wake()
+        if self._settling:
+            self.expect()  # What was not taken falls due again.
         while self._settling:
             verdict = self._settling[0]
             if outbox.settle(self._member.id, verdict):
