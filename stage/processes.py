@@ -51,6 +51,7 @@ class Part:
         self._user = user
         self._stop_signal = stop_signal
         self._process: subprocess.Popen[bytes] | None = None
+        self._asked: subprocess.Popen[bytes] | None = None
 
     def start(self, *, extra: Mapping[str, str] | None = None) -> None:
         """Start the process, this time with ``extra`` variables; raises PartFailed when it cannot be executed."""
@@ -111,12 +112,19 @@ class Part:
         except subprocess.TimeoutExpired as error:
             raise PartFailed(self.name, reason=f"still ran after {seconds:g} s", log=self.log) from error
 
+    def ask_to_stop(self) -> None:
+        """Ask the process to stop, once: a second signal may mean *at once*. Waits for nothing."""
+        if self._process is None or self._process.poll() is not None or self._asked is self._process:
+            return
+        self._asked = self._process
+        self.resume()
+        self._process.send_signal(self._stop_signal)
+
     def stop(self, *, grace: float = 20.0) -> None:
         """Ask the process to stop; after ``grace`` seconds kill its whole group. Does nothing when it has ended."""
         if self._process is None or self._process.poll() is not None:
             return
-        self.resume()
-        self._process.send_signal(self._stop_signal)
+        self.ask_to_stop()
         try:
             self._process.wait(grace)
         except subprocess.TimeoutExpired:

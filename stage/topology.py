@@ -216,13 +216,15 @@ class Topology:
                 raise PartFailed(part.name, reason=f"ended with exit code {part.exit_code}", log=part.log)
 
     def stop(self) -> None:
-        """Stop BPTL's processes, last started first, then the servers; what failed to stop hinders no other."""
+        """Stop BPTL's processes, all at once, then the servers; what failed to stop hinders no other."""
         with ExitStack() as rest:
             rest.push(self._started.pop_all())
             rest.callback(self._say, "stopping the servers")
             for name, part in self._processes.items():
                 if part.running:
                     rest.callback(self._stop_aloud, name)
+            for part in self._processes.values():
+                part.ask_to_stop()
 
     def _stop_aloud(self, name: str) -> None:
         self._say(f"stopping bptl {name}")
