@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -52,7 +52,7 @@ class Verdict(StrEnum):
     LATE = "late"
     """Tasks wait longer than they should, although the mapping is active."""
     UNUSED = "unused"
-    """An active mapping for which there is no task, neither there nor here."""
+    """An active mapping of a topic of which no task is known, neither there nor here, not even an old one."""
     WELL = "well"
     """All is well."""
 
@@ -110,7 +110,10 @@ def look(*, within: float) -> Sequence[Group]:
     for mapping in every.prefetch_related("services__service").order_by("id"):
         mapped[mapping.engine_id or 0][mapping.topic].append(mapping)
     held = _held()
-    return [_group(row, heard.get((row.pk, row.updated_at)), mapped[row.pk], held.get(row.pk, {})) for row in rows]
+    seen = _seen({topic for topics in mapped.values() for topic in topics})
+    return [
+        _group(row, heard.get((row.pk, row.updated_at)), mapped[row.pk], held.get(row.pk, {}), seen) for row in rows
+    ]
 
 
 def findings(groups: Sequence[Group]) -> Sequence[Row]:
@@ -134,11 +137,20 @@ def _group(
     heard: Heard | None,
     mapped: Mapping[str, Sequence[TopicMapping]],
     held: Mapping[str, Mapping[Status, Amount]],
+    seen: Set[str],
 ) -> Group:
     answered = heard is not None and heard.error is None
     waiting = {one.topic: one for one in heard.topics} if heard else {}
     rows = [
-        _row(engine, topic, waiting.get(topic), answered, mapped.get(topic, ()), held.get(topic, {}))
+        _row(
+            engine,
+            topic,
+            waiting.get(topic),
+            answered=answered,
+            mapped=mapped.get(topic, ()),
+            held=held.get(topic, {}),
+            seen=topic in seen,
+        )
         for topic in {*waiting, *mapped, *held}
     ]
     order = list(Verdict)
@@ -150,9 +162,11 @@ def _row(
     engine: Engine,
     topic: str,
     waiting: base.Waiting | None,
+    *,
     answered: bool,
     mapped: Sequence[TopicMapping],
     held: Mapping[Status, Amount],
+    seen: bool,
 ) -> Row:
     count = waiting.tasks if waiting else 0
     oldest = waiting.oldest if waiting else None
@@ -166,7 +180,7 @@ def _row(
         mappings=mapped,
         problems=problems,
         held=held,
-        verdict=_verdict(state, count=count, answered=answered, oldest=oldest, held=bool(held), active=engine.active),
+        verdict=_verdict(state, count=count, oldest=oldest, unused=answered and not seen),
     )
 
 
@@ -181,9 +195,7 @@ def _state(mapped: Sequence[TopicMapping]) -> tuple[MappingState, Sequence[str]]
     return (MappingState.PAUSED if mapped else MappingState.NONE), []
 
 
-def _verdict(
-    state: MappingState, *, count: int, answered: bool, oldest: datetime | None, held: bool, active: bool
-) -> Verdict:
+def _verdict(state: MappingState, *, count: int, oldest: datetime | None, unused: bool) -> Verdict:
     if state is MappingState.BROKEN:
         return Verdict.BROKEN
     if count and state is MappingState.NONE:
@@ -192,9 +204,16 @@ def _verdict(
         return Verdict.PAUSED
     if count and oldest is not None and timezone.now() - oldest > LONG:
         return Verdict.LATE
-    if answered and active and state is MappingState.ACTIVE and not count and not held:
-        return Verdict.UNUSED
-    return Verdict.WELL
+    return Verdict.UNUSED if unused and state is MappingState.ACTIVE and not count else Verdict.WELL
+
+
+def _seen(topics: Set[str]) -> Set[str]:
+    """Those of which any task is known, of whichever engine: of one engine the search could be long."""
+    statement = (
+        "SELECT topic FROM unnest(%s::varchar[]) AS t(topic)"
+        " WHERE EXISTS (SELECT FROM tasks_task k WHERE k.topic = t.topic)"
+    )
+    return {row.topic for row in sql.query(statement, [sorted(topics)])}
 
 
 _COUNT = " UNION ALL ".join(

@@ -98,7 +98,8 @@ def _line(values: Sequence[timedelta | None], place: Callable[[timedelta], float
 
 def _chart(spans: Sequence[Span], paths: Sequence[tuple[str, str]], rows: Sequence[Tick]) -> Chart:
     columns = []
-    for column, span in enumerate(spans):
+    # At either end a label would stand half outside.
+    for column, span in list(enumerate(spans))[2:-3]:
         local = timezone.localtime(span.start)
         if local.minute == 0 and local.hour % LABEL_EVERY == 0:
             columns.append(Tick(f"{100 * column / len(spans):.2f}%", f"{local:%H:%M}"))

@@ -57,7 +57,7 @@ VERDICTS: Mapping[Verdict, Word] = {
     Verdict.UNUSED: Word(
         gettext_lazy("mapping without a task"),
         "neutral",
-        gettext_lazy("No task of this topic is there now; no model may use it any more."),
+        gettext_lazy("No task of this topic is known, not even an old one: perhaps no model uses it."),
     ),
     Verdict.WELL: Word(gettext_lazy("all well"), "success"),
 }

@@ -92,6 +92,11 @@ def test_what_we_hold_is_counted_by_status_and_links_to_its_list(
     assert listed.count('id="task-') - 1 == 2
 
 
+def test_a_mapping_whose_tasks_are_done_is_well(row: Engine, make_task: MakeTask) -> None:
+    make_task("delivered")
+    assert found()["permit"].verdict is Verdict.WELL
+
+
 def test_tasks_that_nobody_fetches_although_they_are_mapped_are_a_finding(row: Engine, there: FakeEngine) -> None:
     Mapping.objects.create(engine=row, topic="permit", unit="demo.quick")
     there.add("permit", created=there.now() - 3600)
@@ -111,6 +116,7 @@ def test_an_engine_that_is_down_is_said_and_what_is_known_here_is_shown(reader: 
     assert "gives no usable answer: nothing listens at 127.0.0.1 port 1" in page
     assert "permit" in page
     assert "not known" in page
+    assert "Nothing waits there" not in page
     assert "mapping without a task" not in page
 
 
