@@ -18,6 +18,7 @@ from itertools import accumulate, islice
 
 import psycopg
 
+from bptl.tasks.error_groups import group_of
 from stage.postgres import Postgres, connect
 
 DAYS = 180
@@ -30,6 +31,9 @@ ENGINES = (FIRST_ENGINE, SECOND_ENGINE, SMALL_ENGINE, OLD_ENGINE)
 """Of six, four and (small) hardly any tasks in ten; the last one of a tenth of those of the first month."""
 
 _TOPICS = (COMMON, "document-aanmaken", "status-zetten", "noop", "mail-versturen", "resultaat-zetten", "rol-toevoegen")
+UNIT, MESSAGE, CAUSES = "http.request", "HTTP 500 ← the service", 12
+"""What failed tasks say, and of how many causes they are."""
+
 _CUMULATIVE = list(accumulate((35, 20, 15, 12, 10, 5, 3)))
 _BATCH = 1_000
 _PROCESSES = 40
@@ -212,9 +216,10 @@ class _Rows:
         results = {
             "": _NEVER,
             "completed": _json({"variables": {"zaakUrl": _variable("https://open-zaak.example/zaken/api/v1/zaken/1")}}),
-            "failed": _json({"message": "HTTP 500 ← the service", "details": "…", "retries": 0, "wait_ms": 0}),
+            "failed": _json({"message": MESSAGE, "details": "…", "retries": 0, "wait_ms": 0, "unit": UNIT}),
             "thrown": _json({"code": "ONVOLLEDIG", "message": "no attachments", "variables": {}, "catcher": "found"}),
         }
+        groups = [group_of(UNIT, f"{MESSAGE} {chr(97 + number) * 3}").key for number in range(CAUSES)]
         bsn = _json(
             {
                 "zaaktype": _variable("https://open-zaak.example/catalogi/api/v1/zaaktypen/6b5e"),
@@ -243,7 +248,8 @@ class _Rows:
                 f"{task.id}\t{engine}\t{external}\t{topic}\t{task.status}\t{task.outcome}\t{outcome_id}\t"
                 f"{results[task.outcome]}\t{task.lease}\t{task.leases}\t{variables}\t{instance}\t"
                 f"zaak:4:{engine}\tzaak\t{instance}\tActivity_{share}\tActivity_{share}:{task.id}\t{key}\t"
-                f"{task.at}\t{task.at}\t{task.at}\t\t1\t0\tf\tf\t0\t{{}}\t\tf\tf\t0\n"
+                f"{task.at}\t{task.at}\t{task.at}\t\t1\t0\tf\tf\t0\t{{}}\t\tf\tf\t0\t"
+                f"{groups[task.id % CAUSES] if task.outcome == 'failed' else ''}\n"
             )
 
     def leases(self) -> tuple[str, str, Iterator[str]]:
@@ -314,7 +320,8 @@ _OTHERWISE = (
 _TASK_COLUMNS = """id, engine_id, external_id, topic, status, outcome, outcome_id, result, last_lease_id, attempts,
     variables, process_instance_id, process_definition_id, process_definition_key, execution_id, activity_id,
     activity_instance_id, business_key, created_at, recorded_at, changed_at, report_error, report_tries,
-    report_refusals, parked, assumed, priority, extension_properties, tenant_id, by_hand, offer_due, crashes"""
+    report_refusals, parked, assumed, priority, extension_properties, tenant_id, by_hand, offer_due, crashes,
+    error_group"""
 
 _LEASE_COLUMNS = """id, task_id, number, worker_id, fetch_number, holder_id, lock_ms, locked_until, recorded_at,
     claimed_at, performed_at, ended_at, outcome, error, ended_as, extensions"""

@@ -76,7 +76,7 @@ class Visitor:
 def addresses(filled: Filled) -> Iterator[str]:
     """Every list, search and count of the pages and the admin; for lists also filters that fit badly together."""
     middle = filled.task_id
-    yield from ("/", f"/tasks/{middle}/", f"/tasks/{filled.failed_id}/")
+    yield from ("/", "/topics/", "/tasks/api/aggregate/", f"/tasks/{middle}/", f"/tasks/{filled.failed_id}/")
     filters: list[dict[str, str]] = [
         {},
         *({"status": status} for status in ("queued", "running", "waiting", "performed", "delivered", "returned")),

@@ -123,6 +123,25 @@ def test_an_incident_shows_its_cause_and_which_right_the_diagram_needs(visit: Vi
     expect(page.get_by_text("Grant READ on Process Definition one-step")).to_be_visible()
 
 
+def test_the_overview_leads_from_a_cause_to_its_tasks_and_shows_a_topic_without_mapping_by_itself(
+    visit: Visit, inhabited: Town
+) -> None:
+    page = visit().log_in("/")
+    troubles = page.get_by_role("region", name="Topics to look at")
+    expect(troubles).to_be_visible()
+    inhabited.one_step("kamers.nergens", business_key="kamers-nergens")
+    expect(troubles).to_contain_text("kamers.nergens at operaton: 1 task waits", timeout=60_000)
+    troubles.get_by_role("link", name="all topics").click()
+    finding = page.get_by_role("row").filter(has_text="kamers.nergens")
+    expect(finding).to_contain_text("waiting without a mapping")
+    finding.get_by_role("link", name="Make a mapping").click()
+    expect(page.get_by_label("Topic")).to_have_value("kamers.nergens")
+    page.go_back()
+    page.get_by_role("navigation", name="Main navigation").get_by_role("link", name="Overview").click()
+    page.get_by_role("row").filter(has_text="hoogte: must be a number").get_by_role("link", name="1 failed").click()
+    expect(page.get_by_role("link", name="kamers.slecht").first).to_be_visible()
+
+
 def test_a_person_works_with_the_keyboard_alone(visit: Visit) -> None:
     page = visit().log_in("/tasks/?topic=kamers.slecht")
     page.keyboard.press("Tab")
@@ -143,7 +162,7 @@ def test_axe_finds_no_serious_barrier(visit: Visit, scheme: Scheme, language: st
     expect(page.get_by_role("heading", name=word, level=1)).to_be_visible()
     barriers += visitor.barriers()
     for address in (
-        *("/", "/tasks/?topic=nothing", "/tasks/?status=wrong"),
+        *("/", "/topics/", "/tasks/?topic=nothing", "/tasks/?status=wrong"),
         *("/units/", "/units/?q=nothing", "/units/demo.decide/", "/units/zgw.create_zaak/"),
     ):
         page.goto(address)
@@ -174,7 +193,7 @@ def test_a_unit_is_looked_up_copied_and_saved_for_a_modeler(visit: Visit) -> Non
 def test_a_phone_never_scrolls_sideways(visit: Visit, width: int) -> None:
     page = visit(viewport={"width": width, "height": 844}).log_in("/tasks/?topic=kamers.slecht")
     address = page.get_by_role("link", name="kamers.slecht").get_attribute("href") or ""
-    for shown in ("/tasks/", address, "/", "/units/", "/units/zgw.create_zaak/"):
+    for shown in ("/tasks/", address, "/", "/topics/", "/units/", "/units/zgw.create_zaak/"):
         page.goto(shown)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, shown
 

@@ -27,6 +27,7 @@ Json = dict[str, Any]
 ROUTES: tuple[tuple[str, str, str], ...] = (
     ("POST", r"/external-task/fetchAndLock", "fetchAndLock"),
     ("POST", r"/external-task/count", "count"),
+    ("GET", r"/external-task/topic-names", "topicNames"),
     ("POST", r"/external-task", "list"),
     ("GET", r"/external-task/([^/]+)/errorDetails", "errorDetails"),
     ("GET", r"/external-task/([^/]+)", "get"),
@@ -35,6 +36,7 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", r"/process-instance/([^/]+)", "instance"),
     ("POST", r"/process-instance/([^/]+)/variables", "setVariables"),
     ("GET", r"/version", "version"),
+    ("GET", r"/authorization/check", "check"),
 )
 """Method, path and name of the call; the last group of a path is the name where none is given."""
 
@@ -56,6 +58,8 @@ class ExternalTask:
     suspended: bool = False
     error_message: str | None = None
     error_details: str | None = None
+    created: float = field(default_factory=time.time)
+    """The engine's time (seconds)."""
 
     def dto(self) -> Json:
         """The ExternalTaskDto."""
@@ -65,6 +69,7 @@ class ExternalTask:
             "topicName": self.topic,
             "workerId": self.worker_id,
             "lockExpirationTime": until,
+            "createTime": _moment(self.created),
             "activityId": "activity",
             "executionId": self.process_instance_id,
             "processInstanceId": self.process_instance_id,
@@ -104,7 +109,7 @@ Fault = Callable[[Callable[[], tuple[int, Any]]], "tuple[int, Any] | None"]
 
 
 class FakeEngine:
-    """The engine and its server. ``calls`` counts requests by the name of the call."""
+    """The engine and its server. ``calls`` counts requests by the name of the call; ``may``: its check of rights."""
 
     def __init__(self) -> None:
         self._port = 0
@@ -144,6 +149,7 @@ class FakeEngine:
             self.fetched_for: list[str] = []
             self.calls: Counter[str] = Counter()
             self.ahead = 0.0
+            self.may = True
             self.polls_ended = 0
             self._faults.clear()
             self.changed.notify_all()
@@ -305,13 +311,24 @@ class FakeEngine:
         first, maximum = int(query.get("firstResult", 0)), int(query.get("maxResults", 100))
         return 200, [task.dto() for task in self._matching(body)[first : first + maximum]]
 
+    def _check(self, *, query: Json, body: Json) -> tuple[int, Any]:
+        return 200, {"authorized": self.may}
+
+    def _topicNames(self, *, query: Json, body: Json) -> tuple[int, Any]:  # noqa: N802
+        with self.changed:
+            return 200, sorted({task.topic for task in self.tasks.values() if task.locked_until is None})
+
     def _matching(self, body: Json) -> list[ExternalTask]:
         with self.changed:
             tasks = sorted(self.tasks.values(), key=lambda task: task.id)
         return [
             task
             for task in tasks
-            if body.get("workerId") in {None, task.worker_id} and body.get("topicName") in {None, task.topic}
+            if body.get("workerId") in {None, task.worker_id}
+            and body.get("topicName") in {None, task.topic}
+            and not (body.get("notLocked") and task.locked_until is not None and task.locked_until > self.now())
+            and not (body.get("withRetriesLeft") and task.retries == 0)
+            and not (body.get("active") and task.suspended)
         ]
 
     def _get(self, task_id: str, *, query: Json, body: Json) -> tuple[int, Any]:

@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from bptl.engines.base import FetchRequest, TaskQuery, TopicRequest
+from bptl.engines.base import EngineUnavailable, FetchRequest, TaskQuery, TopicRequest
 from bptl.engines.variables import Variable, decode_all, encode_all
 from tests.engines.scene import FOREIGN_TENANT, LOCK, Scene, new_worker_id
+
+NONE = timedelta()
 
 
 def test_a_fetched_task_says_where_it_comes_from_and_who_holds_it(scene: Scene) -> None:
@@ -189,6 +191,28 @@ def test_topic_names_are_those_of_existing_tasks(scene: Scene) -> None:
     scene.fetch_one()
     assert scene.topic in scene.worker.topic_names(locked=True)
     assert scene.topic in scene.worker.topic_names(with_retries_left=True)
+
+
+def test_waiting_topics_are_those_that_a_fetch_could_have_now(scene: Scene) -> None:
+    def waiting() -> list[tuple[int, bool]]:
+        found = scene.worker.waiting_topics(within=timedelta(seconds=30))
+        return [(one.tasks, one.oldest is not None) for one in found if one.topic == scene.topic]
+
+    assert waiting() == []
+    scene.start()
+    scene.start()
+    assert waiting() == [(2, True)]
+    task, other = scene.fetch()
+    assert waiting() == []
+    scene.worker.fail(task.id, worker_id=str(task.worker_id), message="", details="", retries=0, retry_timeout=NONE)
+    scene.worker.unlock(other.id)
+    assert waiting() == [(1, True)]
+    assert scene.topic in scene.worker.topic_names(unlocked=True)
+
+
+def test_topics_that_are_not_all_answered_in_time_are_none(scene: Scene) -> None:
+    with pytest.raises(EngineUnavailable):
+        scene.worker.waiting_topics(within=NONE)
 
 
 def _typed(**values: object) -> dict[str, Variable]:

@@ -195,6 +195,16 @@ class TaskQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The tasks of one topic that a fetch could have now. ``oldest``: when its oldest task began, by the engine's
+    clock; None where the engine does not say."""
+
+    topic: str
+    tasks: int
+    oldest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """One version of a process definition."""
 
@@ -296,6 +306,13 @@ class Engine(Protocol):
         self, *, locked: bool | None = None, unlocked: bool | None = None, with_retries_left: bool | None = None
     ) -> Sequence[str]:
         """Topics of the external tasks that exist now, filtered by one property at a time."""
+
+    def waiting_topics(self, *, within: timedelta) -> Sequence[Waiting]:
+        """The topics with tasks that nobody holds, that are not suspended and have retries left, by name.
+
+        Only of tasks that we may read: without that right there are none, and no error. EngineUnavailable when not all
+        was answered ``within`` this time.
+        """
 
     def definitions(
         self, *, key: str | None = None, version: int | None = None, latest: bool = False

@@ -20,6 +20,7 @@ from bptl.engines.base import (
     TaskQuery,
     TextVariable,
     Variables,
+    Waiting,
 )
 
 
@@ -97,6 +98,10 @@ class Nobody:
         self, *, locked: bool | None = None, unlocked: bool | None = None, with_retries_left: bool | None = None
     ) -> Sequence[str]:
         """Only our own rows know topics."""
+        _refuse()
+
+    def waiting_topics(self, *, within: timedelta) -> Sequence[Waiting]:
+        """Nothing waits there."""
         _refuse()
 
     def definitions(

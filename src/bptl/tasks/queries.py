@@ -231,6 +231,18 @@ def _amount(row: Any) -> Amount:
     return Amount(max(about, row.amount), about=True)
 
 
+def oldest(statuses: Collection[Status]) -> dict[Status, Task]:
+    """Of each status the task that was first seen longest ago, where there is one."""
+    found: dict[Status, Task] = {}
+    for status in statuses:
+        for outcome in outcomes_of(status):
+            walk = _walk(Q(status=status, outcome=outcome), above=None, below=None, newest_first=False)
+            task = walk.only("id", "topic", "status", "changed_at").first()
+            if task is not None and (status not in found or task.pk < found[status].pk):
+                found[status] = task
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class TaskStory:
     """One task with all that happened to it."""

@@ -18,6 +18,7 @@ from bptl.web.task_actions import PAGES, Settle
 from bptl.web.task_export import export_csv, export_json
 from bptl.web.task_list import task_list
 from bptl.web.task_page import diagram, model_xml, task_page
+from bptl.web.topics import topics
 from bptl.web.units import mapping_template, unit_list, unit_page, unit_template
 
 urlpatterns = [
@@ -61,6 +62,7 @@ urlpatterns = [
         needs(Role.OPERATOR)(Settle.as_view()),
         name="effect-settle",
     ),
+    path("topics/", topics, name="topics"),
     path("units/", unit_list, name="units"),
     path("units/<str:name>/", unit_page, name="unit"),
     path("units/<str:name>/element-template.json", unit_template, name="unit-template"),

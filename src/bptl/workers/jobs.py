@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from bptl.tasks.upkeep import retention
+from bptl.tasks.upkeep import minutes, retention
 from bptl.tasks.upkeep import sweep as sweeping
 from bptl.tasks.wake import wake
 from bptl.workers import local
@@ -41,7 +41,8 @@ def sweep(**_: Any) -> None:
 
 @app.task(name="bptl.retain")
 def retain(**_: Any) -> None:
-    """Take away data and rows that have been kept long enough; ends when this worker stops."""
+    """Count what ended, and take away what has been kept long enough; ends when this worker stops."""
     floor = local.floor()
+    minutes.count()
     sweeping.tidy()
     retention.remove(retention.configured(), seconds=RETENTION_SECONDS, wait=floor.stopping.wait)

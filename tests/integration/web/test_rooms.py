@@ -110,7 +110,7 @@ def test_what_are_too_many_to_count_is_estimated_and_says_so(
     for _ in range(3):
         make_task("delivered", "failed")
     page = reader.get("/").content.decode()
-    assert "about 4900000</span>" in page
+    assert "about 4,900,000</span>" in page
     assert "about 0" not in page
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from bptl.engines.base import (
     Definition,
+    EngineUnavailable,
     ExternalTask,
     FetchRequest,
     Instance,
+    InvalidRequest,
     LockRefused,
     NotAuthenticated,
     NotAuthorized,
@@ -20,6 +23,7 @@ from bptl.engines.base import (
     TaskQuery,
     TextVariable,
     Variables,
+    Waiting,
     WrongAddress,
 )
 from bptl.engines.camunda7 import wire
@@ -209,6 +213,33 @@ class Camunda7:
         """GET external-task/topic-names."""
         query = {"withLockedTasks": locked, "withUnlockedTasks": unlocked, "withRetriesLeft": with_retries_left}
         return [str(name) for name in self._rest.read("GET", "external-task/topic-names", query=query)]
+
+    def waiting_topics(self, *, within: timedelta) -> Sequence[Waiting]:
+        """GET external-task/topic-names, then for each topic POST external-task/count and the oldest of the list.
+
+        Topics come whatever their tasks: those of which a fetch could have none now are left out.
+        """
+        end = time.monotonic() + within.total_seconds()
+
+        def read(method: str, path: str, **options: Any) -> Any:
+            if (left := end - time.monotonic()) <= 0:
+                raise EngineUnavailable(f"not all topics were answered within {within.total_seconds():g} s", sent=True)
+            return self._rest.read(method, path, timeout=left, **options)
+
+        found = []
+        for name in sorted(read("GET", "external-task/topic-names", query={"withUnlockedTasks": True})):
+            wanted = wire.query_body(TaskQuery(topic=name, locked=False, with_retries_left=True, suspended=False))
+            if count := int(read("POST", "external-task/count", body=wanted)["count"]):
+                found.append(Waiting(str(name), count, self._oldest(read, wanted)))
+        return found
+
+    def _oldest(self, read: Callable[..., Any], wanted: Mapping[str, Any]) -> datetime | None:
+        body = {**wanted, "sorting": [{"sortBy": "createTime", "sortOrder": "asc"}]}
+        try:
+            tasks = read("POST", "external-task", query={"firstResult": 0, "maxResults": 1}, body=body)
+        except InvalidRequest:
+            return None  # Older than 7.21, it does not keep the time.
+        return wire.external_task(tasks[0]).created_at if tasks else None
 
     def definitions(
         self, *, key: str | None = None, version: int | None = None, latest: bool = False

@@ -10,10 +10,12 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from bptl.accounts.models import User
 from bptl.accounts.roles import Role
 from bptl.tasks.models import Task
+from bptl.tasks.queries import Amount
 from bptl.web.durations import duration
 from bptl.web.words import LEASE_ENDS, OUTCOMES, PROCESS_KINDS, STATUSES, Word
 
@@ -60,6 +62,13 @@ register.filter("duration", duration)
 def may(user: User | AnonymousUser, role: str) -> bool:
     """Whether somebody has this role or a higher one: ``{% if user|may:"operator" %}``."""
     return isinstance(user, User) and user.may(Role(role))
+
+
+@register.simple_tag
+def amount(value: Amount) -> str:
+    """A number of tasks; an estimate says that it is one."""
+    number = formats.number_format(value.rounded, force_grouping=True)
+    return gettext("about %(number)s") % {"number": number} if value.about else number
 
 
 @register.simple_tag

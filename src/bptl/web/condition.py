@@ -1,0 +1,110 @@
+"""Whether everything lives: engines, services, processes, queues; each state is a word with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from bptl.connections.models import Engine
+from bptl.connections.service_models import Service
+from bptl.lib import redis_lists
+from bptl.lib.latest import Latest
+from bptl.tasks import pulse, queries, radar
+from bptl.tasks.models import Process
+from bptl.web.words import Word
+
+QUEUES = (settings.CELERY_TASK_DEFAULT_QUEUE, "long-polling")
+BROKER_SECONDS = 2.0
+
+_lengths: Latest[str, dict[str, int] | redis_lists.ListsAway] = Latest(fresh=4.0, shown=30.0, threads=1)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """An engine, how polling goes, since when, and how many topics wait for somebody to look at them."""
+
+    engine: Engine
+    word: Word
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """A service and how its newest calls ended; ``error`` is what the last failing one said."""
+
+    service: Service
+    word: Word
+    at: datetime | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """All of it. ``queues`` are (name, messages); ``broker`` is why they are not known, if so."""
+
+    engines: Sequence[EngineState]
+    services: Sequence[ServiceState]
+    fleet: queries.Fleet
+    processes: Sequence[tuple[Process, int]]
+    """Those that live, with the places that are taken."""
+    taken: int
+    queues: Sequence[tuple[str, int]]
+    broker: str
+
+
+def now(groups: Sequence[radar.Group], *, within: float) -> Condition:
+    """What is known now; the broker is waited for so many seconds."""
+    polls = pulse.polls()
+    calls = pulse.service_calls()
+    fleet = queries.fleet()
+    places = pulse.taken_places()
+    lengths = _lengths.get({"": _ask_broker}, within=within)[""]
+    away = _("It has not answered yet; this page asks it again.") if lengths is None else ""
+    if isinstance(lengths, redis_lists.ListsAway):
+        away = _("The broker does not answer: %(reason)s. Workers still find work by themselves, a little later.") % {
+            "reason": lengths.reason
+        }
+    alive = [*fleet.pollers, *fleet.workers, *fleet.beats]
+    return Condition(
+        engines=[_engine(group.engine, polls.get(group.engine.pk, pulse.Polls())) for group in groups],
+        services=[_service(row, calls) for row in Service.objects.filter(active=True).order_by("name")],
+        fleet=fleet,
+        processes=[(process, places.get(process.pk, 0)) for process in alive],
+        taken=sum(places.get(process.pk, 0) for process in fleet.workers),
+        queues=sorted(lengths.items()) if isinstance(lengths, dict) else [],
+        broker=away,
+    )
+
+
+def _ask_broker() -> dict[str, int] | redis_lists.ListsAway:
+    try:
+        return redis_lists.lengths(settings.CELERY_BROKER_URL, QUEUES, timeout=BROKER_SECONDS)
+    except redis_lists.ListsAway as away:
+        return away
+
+
+def _engine(engine: Engine, polls: pulse.Polls) -> EngineState:
+    if not engine.active:
+        return EngineState(engine, Word(_("inactive: not polled")), None)
+    if polls.failing_since is not None:
+        word = Word(_("polls fail"), "danger", _("Since then no poll was answered; test the connection."))
+        return EngineState(engine, word, polls.failing_since)
+    if polls.answered_at is not None:
+        return EngineState(engine, Word(_("answers"), "success", _("Its last poll was answered.")), polls.answered_at)
+    if polls.open:
+        return EngineState(engine, Word(_("first poll under way"), "active"), None)
+    meaning = _("No poll in the last ten minutes: it has no active mapping, or no poller lives.")
+    return EngineState(engine, Word(_("not polled"), "warning", meaning), None)
+
+
+def _service(service: Service, calls: Mapping[str, pulse.Calls]) -> ServiceState:
+    known = calls.get(service.name)
+    if known is None:
+        return ServiceState(service, Word(_("no call lately")), None)
+    if known.failing:
+        return ServiceState(service, Word(_("fails"), "danger"), known.bad_at, known.error)
+    return ServiceState(service, Word(_("answers"), "success"), known.good_at)
