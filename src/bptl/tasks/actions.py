@@ -10,10 +10,12 @@ from typing import Any
 from django.db import transaction
 
 from bptl.connections import engines
+from bptl.connections.models import Mapping as TopicMapping
 from bptl.engines.base import Engine, EngineError, LockRefused
 from bptl.engines.variables import encode_all
 from bptl.lib.json import storable
 from bptl.tasks import effects, leases, sql
+from bptl.tasks.error_groups import group_of
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Outcome, Status, TransitionRefused, allowed
 from bptl.tasks.models import Effect, Event, Lease, Task
 from bptl.tasks.wake import wake
@@ -104,8 +106,9 @@ def deliver_again(task_id: int, *, actor: str, reason: str) -> None:
 
 _COMPLETE = f"""
 UPDATE tasks_task SET status = '{MOVES[Move.COMPLETE_BY_HAND].target}', outcome = '{Outcome.COMPLETED}',
-    outcome_id = %s, result = %s::jsonb, by_hand = true, reporter_id = NULL, report_tries = 0, report_refusals = 0,
-    report_error = '', next_report_at = now(), look_at = NULL, assumed = false, parked = false, changed_at = now()
+    outcome_id = %s, result = %s::jsonb, error_group = '', by_hand = true, reporter_id = NULL,
+    report_tries = 0, report_refusals = 0, report_error = '', next_report_at = now(), look_at = NULL, assumed = false,
+    parked = false, changed_at = now()
 WHERE id = %s AND status = %s AND outcome = %s
 RETURNING id
 """
@@ -156,8 +159,8 @@ def settle_effect(effect_id: int, *, happened: bool, result: Any = None, actor: 
 _GIVE_UP = f"""
 WITH moved AS (
     UPDATE tasks_task t SET status = '{MOVES[Move.GIVE_UP].target}', outcome = '{Outcome.FAILED}', outcome_id = %s,
-        result = %s::jsonb, lease_id = NULL, reporter_id = NULL, next_report_at = NULL, parked = false, look_at = NULL,
-        changed_at = now()
+        result = %s::jsonb, error_group = %s, lease_id = NULL, reporter_id = NULL, next_report_at = NULL,
+        parked = false, look_at = NULL, changed_at = now()
     WHERE t.id = %s AND t.status = '{MOVES[Move.GIVE_UP].statuses[0]}' AND (t.parked OR t.lease_id IS NULL)
     RETURNING t.id, t.last_lease_id
 )
@@ -174,9 +177,12 @@ def give_up(task_id: int, *, actor: str, reason: str) -> None:
     task = Task.objects.get(id=task_id)
     if task.status == Status.UNCERTAIN and not task.parked and task.lease_id is not None:
         raise ActionRefused(task.id, "the engine does not know yet that it is parked; ask again in a moment")
-    result = {"message": f"given up by {actor}: {reason}", "details": task.report_error, "retries": 0, "wait_ms": 0}
+    # Its unit is the mapping's of now: a doubt has kept no other.
+    unit = TopicMapping.objects.filter(id=task.mapping_id or 0).values_list("unit", flat=True).first() or ""
+    message = f"given up by {actor}: {reason}"
+    result = {"message": message, "details": task.report_error, "retries": 0, "wait_ms": 0, "unit": unit}
     with transaction.atomic():
-        sql.query(_GIVE_UP, [uuid.uuid4(), storable(result), task_id])
+        sql.query(_GIVE_UP, [uuid.uuid4(), storable(result), group_of(unit, message).key, task_id])
         moved = Task.objects.get(id=task_id)
         if moved.status != Status.DELIVERED or task.status != Status.UNCERTAIN:
             raise TransitionRefused(Move.GIVE_UP, task_id=task_id, status=task.status, outcome=task.outcome)

@@ -125,6 +125,7 @@ class Fetch(models.Model):
         return self.worker_id
 
 
+_FAILED = Q(status="delivered", outcome="failed")
 _OVER = Q(engine__isnull=False, assumed=False) & (
     Q(status="lost") | Q(status="delivered", outcome__in=["completed", "thrown"])
 )
@@ -208,7 +209,18 @@ class Task(models.Model):
         _("outcome id"), null=True, help_text=_("The lease that produced the outcome; a fresh id when a person did.")
     )
     result = models.JSONField(
-        _("result"), null=True, help_text=_("What is reported: variables, or message, details, retries, wait_ms, code.")
+        _("result"),
+        null=True,
+        help_text=_(
+            "What is reported: variables, or message, details, retries, wait_ms, code; of a failure the unit too."
+        ),
+    )
+    error_group = models.CharField(
+        _("error group"),
+        max_length=16,
+        blank=True,
+        db_default="",
+        help_text=_("Of the failure that its last run, or a person, ended it with; empty after any other outcome."),
     )
     by_hand = models.BooleanField(_("completed by hand"), default=False)
     lease_id = models.UUIDField(_("live lease"), null=True)
@@ -300,6 +312,9 @@ class Task(models.Model):
             models.Index(F("status"), F("outcome"), BACKWARDS, name="task_by_state"),
             models.Index(OF_ENGINE, BACKWARDS, name="task_by_engine"),
             models.Index(F("topic"), BACKWARDS, name="task_by_topic"),
+            # The list of one group, and how many and how recent the failures of each group are.
+            models.Index(F("error_group"), BACKWARDS, name="task_by_error_group", condition=_FAILED),
+            models.Index(name="task_error_times", fields=["error_group", "-changed_at"], condition=_FAILED),
             models.Index(name="task_by_instance", fields=["process_instance_id"]),
             models.Index(name="task_by_business_key", fields=["business_key"], condition=~Q(business_key="")),
             # What retention takes away next (upkeep/retention.py), oldest first in each class.

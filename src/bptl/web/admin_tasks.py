@@ -145,7 +145,22 @@ class TaskAdmin(LookOnly, TaskModelAdmin):
     search_help_text = _("External task, business key or process instance, written in full.")
     inlines = (LeaseInline, EventInline)
     fieldsets = (
-        (None, {"fields": ("topic", "engine", "caller", "mapping", "status", "outcome", "changed_at", "shown_result")}),
+        (
+            None,
+            {
+                "fields": (
+                    "topic",
+                    "engine",
+                    "caller",
+                    "mapping",
+                    "status",
+                    "outcome",
+                    "error_group",
+                    "changed_at",
+                    "shown_result",
+                )
+            },
+        ),
         (_("Report"), {"fields": ("report_tries", "report_refusals", "report_error", "next_report_at", "parked")}),
         (_("Variables"), {"fields": ("shown_variables", "shown_properties")}),
         (

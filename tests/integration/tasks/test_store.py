@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bptl.tasks import leases
+from bptl.tasks.error_groups import group_of
 from bptl.tasks.execution.outcomes import Ended, Ending, store
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.models import Task
@@ -33,6 +34,20 @@ def test_an_outcome_is_stored_and_its_first_report_has_begun_in_the_same_stateme
     assert task.next_report_at is not None
     assert (lease.outcome, lease.error, lease.ended_at) == (ending.outcome, ending.error, None)
     assert lease.performed_at is not None
+
+
+def test_a_failure_is_put_in_the_group_of_its_cause_and_a_success_takes_it_out(scene: Scene) -> None:
+    worker = scene.process()
+    retry = Retry(left=2, wait=timedelta(seconds=30))
+    one, other = (
+        scene.performed(worker, Ending.failed(f"no zaak {number}", "Traceback", retry, unit="zgw.create_zaak"))
+        for number in (17, 42)
+    )
+    assert fresh(one).error_group == fresh(other).error_group == group_of("zgw.create_zaak", "no zaak 1").key
+    done = scene.claimed(worker)
+    Task.objects.filter(id=done.task_id).update(error_group=fresh(one).error_group)
+    store(worker, [Ended(done.task_id, done.lease_id, completed())])
+    assert fresh(done).error_group == ""
 
 
 def test_the_lease_remembers_the_error_of_its_attempt_without_variables(scene: Scene) -> None:

@@ -11,6 +11,7 @@ from bptl.tasks import actions, leases
 from bptl.tasks.actions import ActionRefused
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, send
+from bptl.tasks.error_groups import group_of
 from bptl.tasks.execution.outcomes import doubt
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, TransitionRefused
 from bptl.tasks.models import Effect, Event, Lease, Task
@@ -254,6 +255,7 @@ def test_a_person_who_gives_up_leaves_the_incident_as_it_is(scene: Scene) -> Non
     assert (lease_of(task).ended_as, external(scene, run).retries) == (LeaseEnd.DELIVERED, 0)
     assert task.result is not None
     assert task.result["message"] == "given up by Saskia: I looked in the register"
+    assert task.error_group == group_of("demo.quick", "given up by Saskia: I looked in the register").key
     event = Event.objects.get(task=task, name="task.given_up")
     assert (event.actor, event.detail) == ("Saskia", {"reason": "I looked in the register"})
     look(scene, run)

@@ -11,6 +11,7 @@ from typing import Any
 from bptl.lib.json import storable, storable_text
 from bptl.lib.log import get_logger
 from bptl.tasks import sql
+from bptl.tasks.error_groups import group_of
 from bptl.tasks.lifecycle import MOVES, Move, Outcome
 from bptl.tasks.retries import Retry
 
@@ -21,12 +22,13 @@ log = get_logger(__name__)
 class Ending:
     """The outcome of one run with what will be reported: JSON that rows keep.
 
-    completed: ``variables`` (wire form). failed: ``message``, ``details``, ``retries``, ``wait_ms``.
-    thrown: ``code``, ``message``, ``variables``, ``catcher``.
+    completed: ``variables`` (wire form). failed: ``message``, ``details``, ``retries``, ``wait_ms``, ``unit``.
+    thrown: ``code``, ``message``, ``variables``, ``catcher``. ``error_group`` is that of a failure.
     """
 
     outcome: Outcome
     result: Mapping[str, Any]
+    error_group: str = ""
 
     @classmethod
     def completed(cls, variables: Mapping[str, Any]) -> Ending:
@@ -34,10 +36,11 @@ class Ending:
         return cls(Outcome.COMPLETED, {"variables": dict(variables)})
 
     @classmethod
-    def failed(cls, message: str, details: str, retry: Retry) -> Ending:
-        """The work failed; ``retry`` says whether and when again."""
+    def failed(cls, message: str, details: str, retry: Retry, *, unit: str = "") -> Ending:
+        """The work failed; ``retry`` says whether and when again, ``unit`` what ran, as far as that is known."""
         wait_ms = int(retry.wait / timedelta(milliseconds=1))
-        return cls(Outcome.FAILED, {"message": message, "details": details, "retries": retry.left, "wait_ms": wait_ms})
+        result = {"message": message, "details": details, "retries": retry.left, "wait_ms": wait_ms, "unit": unit}
+        return cls(Outcome.FAILED, result, group_of(unit, message).key)
 
     @classmethod
     def thrown(cls, code: str, message: str, variables: Mapping[str, Any], *, catcher: str) -> Ending:
@@ -74,11 +77,11 @@ _RULE = MOVES[Move.PERFORM]
 _STORE = f"""
 WITH incoming AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb)
-        AS x(task_id bigint, lease_id uuid, outcome text, result jsonb, error jsonb)
+        AS x(task_id bigint, lease_id uuid, outcome text, result jsonb, error jsonb, error_group text)
 ), stored AS (
     UPDATE tasks_task t SET status = '{_RULE.target}', outcome = i.outcome, outcome_id = i.lease_id,
-        result = i.result, reporter_id = %s, report_tries = 1, report_refusals = 0, report_error = '',
-        next_report_at = now() + interval '1 minute', changed_at = now()
+        result = i.result, error_group = i.error_group, reporter_id = %s, report_tries = 1, report_refusals = 0,
+        report_error = '', next_report_at = now() + interval '1 minute', changed_at = now()
     FROM incoming i
     WHERE t.id = ANY(%s) AND t.id = i.task_id AND t.lease_id = i.lease_id AND (t.status = '{_RULE.statuses[0]}'
         OR (t.status = '{_RULE.target}' AND t.outcome_id = i.lease_id AND t.reporter_id = %s AND t.report_tries = 1
@@ -110,6 +113,7 @@ def store(process_id: uuid.UUID, endings: Sequence[Ended]) -> set[uuid.UUID]:
             "outcome": ended.ending.outcome,
             "result": ended.ending.result,
             "error": ended.ending.error,
+            "error_group": ended.ending.error_group,
         }
         for ended in endings
     ]

@@ -175,6 +175,7 @@ def quarantined(assignment: Assignment) -> Ending:
         "Look for what kills the process (memory, a crash in a library), mend it, then retry the task: that clears the "
         "count.",
         NO_RETRY,
+        unit=assignment.unit.name,
     )
 
 
@@ -186,6 +187,7 @@ def ran_too_long(assignment: Assignment) -> Ending:
         f"ran too long: {assignment.unit.name} was cancelled after {seconds} s, the longest run of its mapping",
         "Raise the longest run of the mapping, or find out what the unit waited for.",
         retry,
+        unit=assignment.unit.name,
     )
 
 
@@ -200,7 +202,7 @@ def _failed(
     retry: Retry = NO_RETRY
     if again:
         retry = next_retry(plan.waits, engine_retries=assignment.claim.engine_retries, delay=delay)
-    return Ending.failed(message_of(error), details_of(error, note=plan.fault), retry)
+    return Ending.failed(message_of(error), details_of(error, note=plan.fault), retry, unit=assignment.unit.name)
 
 
 def _thrown(assignment: Assignment, error: BusinessError) -> Ending:
@@ -216,7 +218,7 @@ def _thrown(assignment: Assignment, error: BusinessError) -> Ending:
     if known is Caught.NO:
         # The engine would end the execution silently.
         text = f"BPMN error {error.code} is caught by no boundary event of the model: {error.message or error}"
-        return Ending.failed(shortened(text), details_of(error), NO_RETRY)
+        return Ending.failed(shortened(text), details_of(error), NO_RETRY, unit=assignment.unit.name)
     try:
         variables = _wire(error.variables)
     except UnsendableValue as fault:
