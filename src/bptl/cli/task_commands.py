@@ -58,12 +58,13 @@ def list_tasks(
     """Show tasks, newest first."""
     start_django()
     from bptl.cli import stories, table
-    from bptl.tasks import queries
+    from bptl.tasks import search
+    from bptl.tasks.filters import TaskFilter
     from bptl.tasks.lifecycle import Outcome, Status
 
     _must_be_one_of("--status", status, [str(known) for known in Status])
     _must_be_one_of("--outcome", outcome, [str(known) for known in Outcome if known])
-    wanted = queries.TaskFilter(
+    wanted = TaskFilter(
         status=status,
         outcome=outcome,
         engine=engine,
@@ -72,7 +73,7 @@ def list_tasks(
         business_key=business_key,
         before_id=before,
     )
-    found = queries.page(wanted, limit=limit)
+    found = search.page(wanted, limit=limit)
     if as_json:
         _print_json([stories.facts(task) for task in found.tasks])
     else:
