@@ -29,17 +29,14 @@ MOST_MS = 300.0
 NAMES = {"name": COMMON_UNIT, "active": "off", "uidb64": "MQ", "token": "none", "side": "in"}
 """Values of what is no number of a row."""
 
-NAMES_OF = {("task-file", "name"): "bsn"}
-"""The same where it is another one on this page."""
-
 AWAY = frozenset({"task-model", "task-file"})
 """Pages that ask the engine, which is not there: they say so with 502 or 404."""
 
 FILES = frozenset({"tasks-csv", "tasks-json", "audit-csv"})
 """Answers that are made while they are sent: what counts is when they begin."""
 
-FAILED = "task-"
-"""How names of pages begin that are for a failed task: the actions."""
+ACTIONS = frozenset({"task-retry", "task-retry-with-variables", "task-complete"})
+"""Pages that are for a failed task."""
 
 
 @dataclass(slots=True)
@@ -125,13 +122,13 @@ def _value(page: str, key: str, filled: Filled) -> Any:
     """What stands for a part of an address: of ``thing_id`` the number of the newest thing, if need be of the task."""
     from django.apps import apps
 
-    if (value := NAMES_OF.get((page, key), NAMES.get(key))) is not None:
-        return value
+    if key in NAMES:
+        return NAMES[key]
     if key == "task_id":
-        return filled.failed_id if page.startswith(FAILED) and page not in AWAY else filled.task_id
+        return filled.failed_id if page in ACTIONS else filled.task_id
     wanted = key.removesuffix("_id").replace("_", "")
     for model in apps.get_models():
-        if model._meta.model_name in {wanted, f"service{wanted}"} and key.endswith("_id"):
+        if model._meta.model_name == wanted and key.endswith("_id"):
             rows: Any = model._default_manager.order_by("-pk")
             if any(part.name == "task" for part in model._meta.get_fields()):
                 rows = rows.filter(task_id=filled.task_id)

@@ -118,7 +118,7 @@ def show(number: int, as_json: bool) -> None:
     from bptl.tasks.models import Task
 
     try:
-        story = queries.story(number)
+        story = queries.story(number, bodies=as_json)
     except Task.DoesNotExist:
         raise click.ClickException(f"there is no task {number}; see bptl tasks list") from None
     if as_json:

@@ -95,7 +95,7 @@ class TaskStory:
     effects: Sequence[Effect] = ()
     """Its rows of the ledger, in the order in which they were intended."""
     calls: Sequence[ServiceCall] = ()
-    """Its last calls to services, in the order in which they began."""
+    """Its last calls to services, in the order in which they began; ``has_body`` says whether bodies were kept."""
     earlier_calls: int = 0
     """How many calls came before those."""
 
@@ -117,12 +117,17 @@ class TaskStory:
         return next((lease.number for lease in self.leases if lease.id == row.lease_id), None)
 
 
-def story(task_id: int) -> TaskStory:
-    """One task, its leases, events, effects and calls in order; raises Task.DoesNotExist."""
+def story(task_id: int, *, bodies: bool = False) -> TaskStory:
+    """One task, its leases, events, effects and calls in order; raises Task.DoesNotExist.
+
+    The bodies of calls can be megabytes: without ``bodies`` each is read when it is asked for.
+    """
     task = Task.objects.select_related("engine", "mapping", "caller").get(id=task_id)
     leases = list(task.leases.order_by("number"))
     holders = Process.objects.in_bulk({lease.holder_id for lease in leases})
-    newest = list(task.service_calls.order_by("-id")[: MOST_CALLS + 1])
+    calls = task.service_calls.annotate(has_body=~Q(request_body="", answer_body=""))
+    calls = calls if bodies else calls.defer("request_body", "answer_body")
+    newest = list(calls.order_by("-id")[: MOST_CALLS + 1])
     earlier = task.service_calls.count() - MOST_CALLS if len(newest) > MOST_CALLS else 0
     return TaskStory(
         task,
