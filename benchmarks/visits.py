@@ -17,14 +17,12 @@ from typing import Any
 from benchmarks import growth
 from benchmarks.figures import table
 from benchmarks.filling import COMMON_UNIT, Filled
-from benchmarks.pages import NotShown, Took, Visitor, addresses
+from benchmarks.pages import MOST_MS, NotShown, Took, Visitor, addresses
 from benchmarks.runs import PAGES
 from bptl.cli.start import start_django
 from stage.processes import Stage
 
 REQUESTS = 20
-MOST_MS = 300.0
-"""p95 of each page."""
 
 NAMES = {"name": COMMON_UNIT, "active": "off", "uidb64": "MQ", "token": "none", "side": "in"}
 """Values of what is no number of a row."""

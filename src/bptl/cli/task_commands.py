@@ -58,7 +58,7 @@ def list_tasks(
     """Show tasks, newest first."""
     start_django()
     from bptl.cli import stories, table
-    from bptl.tasks import search
+    from bptl.tasks import search, walks
     from bptl.tasks.filters import TaskFilter
     from bptl.tasks.lifecycle import Outcome, Status
 
@@ -73,7 +73,10 @@ def list_tasks(
         business_key=business_key,
         before_id=before,
     )
-    found = search.page(wanted, limit=limit)
+    try:
+        found = search.page(wanted, limit=limit)
+    except walks.TooSlow:
+        raise click.ClickException("the search took too long and was stopped; add a filter, such as --topic") from None
     if as_json:
         _print_json([stories.facts(task) for task in found.tasks])
     else:

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.db.models.lookups import Exact
 
-from bptl.tasks import search, sql
+from bptl.tasks import sql, walks
 from bptl.tasks.lifecycle import Status, outcomes_of
 from bptl.tasks.models import (
     BACKWARDS,
@@ -40,7 +40,7 @@ def of_engine(engine_id: int | None) -> Q:
 
 def estimate(rows: QuerySet[Any]) -> int:
     """About how many rows there are, as PostgreSQL plans for them: flat cost, as true as its last ANALYZE."""
-    return search.planned(*rows.order_by().query.sql_with_params())
+    return walks.planned(*rows.order_by().query.sql_with_params())
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET
 
 from bptl.accounts.roles import Role
 from bptl.lib.log import get_logger
-from bptl.tasks import search
+from bptl.tasks import search, walks
 from bptl.tasks.filters import TaskFilter
 from bptl.tasks.models import Task
 from bptl.web.rights import needs, person
@@ -81,7 +81,7 @@ def _export(
         pages = _pages(form.wanted())
         # Before the answer begins: a search that is too slow is told on the page of the list.
         first = next(pages)
-    except search.TooSlow:
+    except walks.TooSlow:
         return redirect(address_of_list(form.chosen))
     # The values of filters can be personal data, such as a business key.
     log.info("tasks.exported", actor=person(request).get_username(), form=kind, filters=sorted(form.chosen))

@@ -15,7 +15,7 @@ from bptl.accounts.roles import Role
 from bptl.connections.models import WITHOUT_ENGINE, Engine
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.connections.service_models import Application
-from bptl.tasks import queries, search
+from bptl.tasks import queries, search, walks
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Task
 from bptl.web.rights import needs, person
@@ -37,13 +37,13 @@ def task_list(request: HttpRequest) -> HttpResponse:
     form = filters_of(request)
     valid = form.is_valid()
     after = form.cleaned_data.get("after") if valid else None
-    page, grouped, too_slow = search.TaskPage([]), None, False
+    page, too_slow = search.TaskPage([]), False
     if valid:
         try:
             page = search.page(form.wanted(), after_id=after, limit=PAGE_SIZE)
-            grouped = _grouped(form)
-        except search.TooSlow:
+        except walks.TooSlow:
             too_slow = True
+    grouped = _grouped(form) if page.tasks else None
     if after is not None and page.newer is None and not partial and not too_slow:
         return redirect(address_of_list(form.chosen))
     reads = person(request).may(Role.OPERATOR)
@@ -80,10 +80,15 @@ def task_list(request: HttpRequest) -> HttpResponse:
 
 
 def _grouped(form: TaskFilterForm) -> search.Grouped | None:
-    """What the tasks of a list failed of; None for a list that is not about failures."""
+    """What the tasks of a list failed of; None for a list that is not about failures, or when it takes too long."""
     chosen = form.chosen
     failed = chosen.get("outcome") == Outcome.FAILED and chosen.get("status", Status.DELIVERED) == Status.DELIVERED
-    return search.error_groups(form.wanted()) if failed or "error" in chosen else None
+    if not failed and "error" not in chosen:
+        return None
+    try:
+        return search.error_groups(form.wanted())
+    except walks.TooSlow:
+        return None
 
 
 def _causes(form: TaskFilterForm, grouped: search.Grouped | None) -> Sequence[tuple[search.Failures, str]]:

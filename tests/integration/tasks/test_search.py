@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from bptl.connections.models import WITHOUT_ENGINE
 from bptl.connections.models import Mapping as TopicMapping
-from bptl.tasks import search
+from bptl.tasks import search, walks
 from bptl.tasks.error_groups import group_of
 from bptl.tasks.filters import Condition, TaskFilter
 from bptl.tasks.lifecycle import Outcome, Status
@@ -27,7 +27,7 @@ def short_searches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def bounded(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     """A search has time for one step of so many rows."""
-    monkeypatch.setattr(search, "FIRST_STEP", rows)
+    monkeypatch.setattr(walks, "FIRST_STEP", rows)
     monkeypatch.setattr(search, "SECONDS", 0)
 
 
@@ -340,7 +340,7 @@ def test_a_business_key_of_most_tasks_is_not_sorted_as_a_whole(scene: Scene, mon
     Task.objects.bulk_create(Task(**values, external_id=str(uuid.uuid4())) for _ in range(NEWER))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE tasks_task")
-    monkeypatch.setattr(search, "SORTED_AT_MOST", 100)
+    monkeypatch.setattr(walks, "SORTED_AT_MOST", 100)
     before = rows_read()
     assert len(found(business_key="same")) == 50
     assert rows_read() - before < NEWER / 2
@@ -348,8 +348,8 @@ def test_a_business_key_of_most_tasks_is_not_sorted_as_a_whole(scene: Scene, mon
 
 def test_a_search_that_reads_too_much_is_stopped(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.task(Status.DELIVERED, Outcome.COMPLETED)
-    monkeypatch.setattr(search, "LONGEST_STATEMENT", 0.001)
+    monkeypatch.setattr(walks, "LONGEST_STATEMENT", 0.001)
     slow = "EXISTS (SELECT 1 FROM generate_series(1, 10000000) n WHERE n < 0 AND id > 0)"
-    monkeypatch.setattr(search, "ANY", Condition(slow))
-    with pytest.raises(search.TooSlow):
+    monkeypatch.setattr(walks, "ANY", Condition(slow))
+    with pytest.raises(walks.TooSlow):
         search.page(TaskFilter())

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bptl.connections.models import Engine
-from bptl.tasks import search
+from bptl.tasks import search, walks
 from bptl.tasks.error_groups import group_of
 from bptl.tasks.lifecycle import Status, outcomes_of
 from bptl.web import task_list
@@ -161,7 +161,7 @@ def test_filters_that_match_nothing_offer_all_tasks(reader: Client, make_task: M
 def test_a_search_that_ends_early_says_so_and_goes_on_by_its_link(
     reader: Client, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "FIRST_STEP", 2)
+    monkeypatch.setattr(walks, "FIRST_STEP", 2)
     monkeypatch.setattr(search, "SECONDS", 0)
     wanted = make_task("delivered", "failed", topic="rare", result=FAILURE)
     for _ in range(3):
@@ -259,7 +259,7 @@ def test_a_search_that_was_stopped_says_what_to_do(
     reader: Client, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(*_: object, **__: object) -> search.TaskPage:
-        raise search.TooSlow
+        raise walks.TooSlow
 
     monkeypatch.setattr(search, "page", stopped)
     page = shown(reader, "/tasks/?application=vth")
