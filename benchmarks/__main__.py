@@ -16,11 +16,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import environment, flame, growth, report
+from benchmarks import environment, flame, growth, report, visits
 from benchmarks.figures import Figures, Summary, faults, last_line
 from benchmarks.load_engine import LoadEngine
 from benchmarks.measure import Measured
-from benchmarks.runs import DEFAULT_QUICK, FULL, IDLE, START, profiles
+from benchmarks.runs import ALONE, DEFAULT_QUICK, FULL, IDLE, PAGES, START, profiles
 from benchmarks.workers import UNIT_OF_TOPIC, Bptl, NotReady
 from stage.assets import AssetsFailed
 from stage.processes import PartFailed, Stage
@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.profile == [FULL]:
             return growth.run(options, logs, _say)
+        if options.profile == [PAGES]:
+            return visits.run(options, logs, _say)
         environment.prepare()
         with Stage() as stage:
             engine = LoadEngine(log=logs / "engine.log")
@@ -97,9 +99,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--profile",
         nargs="+",
-        choices=(*NAMES, FULL),
+        choices=(*NAMES, *ALONE),
         metavar="NAME",
-        help=f"{', '.join(NAMES)} (default: all; quick: {', '.join(DEFAULT_QUICK)}), or alone: {FULL}",
+        help=f"{', '.join(NAMES)} (default: all; quick: {', '.join(DEFAULT_QUICK)}), or alone: {', '.join(ALONE)}",
     )
     parser.add_argument("--rounds", type=int, default=3, help="times that each run is repeated (default 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures of all rounds into it")
@@ -108,13 +110,19 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--flame-gil", action="store_true", help="count only the thread that holds the interpreter")
     parser.add_argument("--logs", type=Path, help="folder of the logs (default: a temporary one that stays)")
     parser.add_argument(
-        "--finished", type=int, default=5_000_000, metavar="N", help=f"finished tasks of {FULL} (default 5,000,000)"
+        "--finished",
+        type=int,
+        metavar="N",
+        help=f"finished tasks of {' and '.join(f'{name} (default {count:,})' for name, count in ALONE.items())}",
     )
-    parser.add_argument("--keep", type=Path, metavar="DIR", help=f"fill the tables of {FULL} in DIR, and no more")
-    parser.add_argument("--reuse", type=Path, metavar="DIR", help=f"measure {FULL} with the tables that DIR keeps")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="fill the tables of these in DIR, and no more")
+    parser.add_argument("--reuse", type=Path, metavar="DIR", help="measure these with the tables that DIR keeps")
     options = parser.parse_args(arguments)
-    if options.profile and FULL in options.profile and len(options.profile) > 1:
-        parser.error(f"{FULL} is measured alone")
+    alone = [name for name in options.profile or () if name in ALONE]
+    if alone and len(options.profile) > 1:
+        parser.error(f"{alone[0]} is measured alone")
+    if alone and options.finished is None:
+        options.finished = ALONE[alone[0]]
     return options
 
 

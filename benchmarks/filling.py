@@ -1,8 +1,8 @@
 """Fills the tables of the heart with finished tasks, as months of work would have left them.
 
-Times spread over half a year; four engines (one of them only in the first month) and topics from common to rare; of a
-hundred tasks two did not complete, three needed a second lease, ten have an effect. A task has about 300 bytes of
-variables.
+Times spread over half a year; four engines (one of them only in the first month), topics and applications from common
+to rare, a mapping for each engine and topic; of a hundred tasks two did not complete, of a few causes, three needed a
+second lease, ten have an effect and two calls to a service. A task has about 400 bytes of variables.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, islice
@@ -22,7 +22,7 @@ from bptl.tasks.error_groups import group_of
 from stage.postgres import Postgres, connect
 
 DAYS = 180
-TABLES = ("tasks_task", "tasks_lease", "tasks_effect", "tasks_event", "tasks_fetch")
+TABLES = ("tasks_task", "tasks_lease", "tasks_effect", "tasks_servicecall", "tasks_event", "tasks_fetch")
 COMMON, RARE, OLD = "zaak-aanmaken", "zelden", "vroeger"
 """Topics: of a third of all tasks, of one in a hundred thousand, of the first month only."""
 
@@ -30,10 +30,17 @@ FIRST_ENGINE, SECOND_ENGINE, SMALL_ENGINE, OLD_ENGINE = "load-engine", "second",
 ENGINES = (FIRST_ENGINE, SECOND_ENGINE, SMALL_ENGINE, OLD_ENGINE)
 """Of six, four and (small) hardly any tasks in ten; the last one of a tenth of those of the first month."""
 
-_TOPICS = (COMMON, "document-aanmaken", "status-zetten", "noop", "mail-versturen", "resultaat-zetten", "rol-toevoegen")
-UNIT, MESSAGE, CAUSES = "http.request", "HTTP 500 ← the service", 12
-"""What failed tasks say, and of how many causes they are."""
+COMMON_APPLICATION, RARE_APPLICATION = "https://ac.example/applicaties/vth", "https://ac.example/applicaties/zelden"
+"""Values of bptlAppId: of four tasks in five, of one in a hundred thousand."""
 
+COMMON_UNIT, RARE_UNIT = "demo.flaky", "demo.slow"
+_UNITS = {RARE: RARE_UNIT, "noop": "demo.quick", "mail-versturen": "demo.quick"}
+"""By topic; all others have the common one."""
+
+_CAUSES = ("HTTP 503 ← the service", "zaaktype 17 is unknown", "HTTP 404 ← the document", "gave up after 30 s")
+"""Of failures: of each second one, of each fourth, and so on."""
+
+_TOPICS = (COMMON, "document-aanmaken", "status-zetten", "noop", "mail-versturen", "resultaat-zetten", "rol-toevoegen")
 _CUMULATIVE = list(accumulate((35, 20, 15, 12, 10, 5, 3)))
 _BATCH = 1_000
 _PROCESSES = 40
@@ -44,7 +51,7 @@ _SEED = 1
 @dataclass(frozen=True, slots=True)
 class Filled:
     """What was made. ``business_key`` and ``process_instance_id`` are of one task in the middle, ``external_id`` too;
-    ``task_id`` is its number, ``failed_id`` that of a failed task."""
+    ``task_id`` is its number; ``failed_id`` and ``error_group`` are of a failed task."""
 
     tasks: int
     seconds: float
@@ -53,19 +60,46 @@ class Filled:
     external_id: str
     business_key: str
     process_instance_id: str
+    error_group: str
+
+
+def configuration() -> dict[str, object]:
+    """What ``bptl configure`` must have been given before tables are filled: engines that are not polled, applications,
+    and a mapping of each topic."""
+    engines = [{"name": name, "address": "http://127.0.0.1:1/", "authentication": "none"} for name in ENGINES[1:]]
+    return {
+        "engines_config_enable": True,
+        "engines": {"items": [{**engine, "active": False} for engine in engines]},
+        "applications_config_enable": True,
+        "applications": {
+            "items": [
+                {"app_id": app_id, "label": app_id.rpartition("/")[2], "units": ["*"]}
+                for app_id in (COMMON_APPLICATION, RARE_APPLICATION)
+            ]
+        },
+        "mappings_config_enable": True,
+        "mappings": {
+            "items": [
+                {"engine": engine, "topic": topic, "unit": _UNITS.get(topic, "demo.flaky"), "active": False}
+                for engine in ENGINES
+                for topic in (*_TOPICS, RARE, OLD)
+                if (engine, topic) != (FIRST_ENGINE, "noop")  # it is really worked for
+            ]
+        },
+    }
 
 
 def fill(postgres: Postgres, tasks: int) -> Filled:
     """Put ``tasks`` finished tasks with all that belongs to them into BPTL's database, by COPY.
 
-    Rows that are there stay. Triggers and indexes are off meanwhile; the indexes are built afterwards, and the tables
-    vacuumed and analysed, so that nothing is left to do in the background.
+    Its ``configuration`` must be there; rows that are there stay. Triggers and indexes are off meanwhile; the indexes
+    are built afterwards, and the tables vacuumed and analysed, so that nothing is left to do in the background.
     """
     begun = time.monotonic()
     with connect(postgres.environment()) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute("SET maintenance_work_mem = '1GB'")
-        engine_ids = _engines(connection)
+        mappings = _mappings(connection)
         first = _number(connection, "SELECT coalesce(max(id), 0) + 1 FROM tasks_task")
         room = _room(connection)
         for name in TABLES:
@@ -75,12 +109,14 @@ def fill(postgres: Postgres, tasks: int) -> Filled:
         connection.execute(
             "UPDATE pg_index SET indisready = false WHERE indrelid = ANY(%s::regclass[])", [list(TABLES)]
         )
-        rows = _Rows(first, tasks, engine_ids, _processes(connection))
-        for copying in (rows.tasks(), rows.leases(), rows.effects(), rows.events(), rows.fetches()):
+        rows = _Rows(first, tasks, mappings, _processes(connection))
+        for copying in (rows.tasks(), rows.leases(), rows.effects(), rows.calls(), rows.events(), rows.fetches()):
             _copy(connection, *copying)
         for name in TABLES:
             connection.execute(f"REINDEX TABLE {name}")
-        for name in ("tasks_task", "tasks_effect", "tasks_event", "tasks_fetch"):
+        for name in TABLES:
+            if name == "tasks_lease":
+                continue  # It has no number.
             last = _number(connection, f"SELECT max(id) FROM {name}")  # noqa: S608 - a name of ours
             connection.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [name, last])
         for name in TABLES:
@@ -90,15 +126,27 @@ def fill(postgres: Postgres, tasks: int) -> Filled:
         connection.execute("ANALYZE tasks_process")
         connection.execute("CHECKPOINT")
         middle = connection.execute(_MIDDLE, [first + tasks // 2]).fetchone()
-        failed = _number(connection, "SELECT max(id) FROM tasks_task WHERE outcome = 'failed'")
-    if middle is None:
+        failed = connection.execute(
+            "SELECT id, error_group FROM tasks_task WHERE outcome = 'failed' ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+    if middle is None or failed is None:
         raise ValueError("too few tasks to show one")
-    return Filled(tasks, time.monotonic() - begun, int(str(middle[0])), failed, *(str(value) for value in middle[1:]))
+    number, external_id, business_key, process_instance_id = (str(value) for value in middle)
+    return Filled(
+        tasks,
+        time.monotonic() - begun,
+        task_id=int(number),
+        failed_id=int(str(failed[0])),
+        external_id=external_id,
+        business_key=business_key,
+        process_instance_id=process_instance_id,
+        error_group=str(failed[1]),
+    )
 
 
 _MIDDLE = """
 SELECT id, external_id, business_key, process_instance_id FROM tasks_task
-WHERE id >= %s AND outcome = 'completed' ORDER BY id LIMIT 1
+WHERE id >= %s AND outcome = 'completed' AND id %% 10 = 0 ORDER BY id LIMIT 1
 """
 
 _Connection = psycopg.Connection[tuple[object, ...]]
@@ -119,20 +167,20 @@ def _room(connection: _Connection) -> dict[str, int]:
     return {str(name): int(str(percent)) for name, percent in rows}
 
 
-def _engines(connection: _Connection) -> list[int]:
-    """The ids of ENGINES; those that are missing are added, switched off, so that nobody polls them."""
-    for name in ENGINES[1:]:
-        # Like the one that is there, whatever columns it has.
-        connection.execute(
-            "INSERT INTO connections_engine SELECT (jsonb_populate_record(e, jsonb_build_object("
-            "'id', nextval(pg_get_serial_sequence('connections_engine', 'id')), 'name', %s::text, 'active', false,"
-            " 'address', 'http://127.0.0.1:1/'))).* FROM connections_engine e WHERE e.name = %s"
-            " ON CONFLICT (name) DO NOTHING",
-            [name, ENGINES[0]],
-        )
-    rows = connection.execute("SELECT name, id FROM connections_engine").fetchall()
-    ids = {str(name): int(str(number)) for name, number in rows}
-    return [ids[name] for name in ENGINES]
+def _mappings(connection: _Connection) -> dict[tuple[str, str], tuple[int, str]]:
+    """The number of the engine and, for COPY, of the mapping by the names of engine and topic."""
+    rows = connection.execute(
+        "SELECT e.name, t.topic, e.id, m.id FROM connections_engine e CROSS JOIN unnest(%s::text[]) AS t (topic)"
+        " LEFT JOIN connections_mapping m ON m.engine_id = e.id AND m.topic = t.topic",
+        [[*_TOPICS, RARE, OLD]],
+    ).fetchall()
+    found = {
+        (str(engine), str(topic)): (int(str(engine_id)), str(mapping) if mapping else _NEVER)
+        for engine, topic, engine_id, mapping in rows
+    }
+    if missing := set(ENGINES) - {engine for engine, _ in found}:
+        raise ValueError(f"not configured: {sorted(missing)}")
+    return found
 
 
 def _processes(connection: _Connection) -> list[str]:
@@ -188,9 +236,15 @@ _NEVER = "\\N"
 class _Rows:
     """The lines of every table for COPY; the same seed tells each table the same story."""
 
-    def __init__(self, first: int, count: int, engine_ids: Sequence[int], processes: Sequence[str]) -> None:
+    def __init__(
+        self,
+        first: int,
+        count: int,
+        mappings: Mapping[tuple[str, str], tuple[int, str]],
+        processes: Sequence[str],
+    ) -> None:
         self._first, self._count = first, count
-        self._engines, self._processes = engine_ids, processes
+        self._mappings, self._processes = mappings, processes
         self._begin = datetime.now(UTC) - timedelta(days=DAYS)
 
     def _tasks(self) -> Iterator[_Task]:
@@ -216,40 +270,51 @@ class _Rows:
         results = {
             "": _NEVER,
             "completed": _json({"variables": {"zaakUrl": _variable("https://open-zaak.example/zaken/api/v1/zaken/1")}}),
-            "failed": _json({"message": MESSAGE, "details": "…", "retries": 0, "wait_ms": 0, "unit": UNIT}),
             "thrown": _json({"code": "ONVOLLEDIG", "message": "no attachments", "variables": {}, "catcher": "found"}),
         }
-        groups = [group_of(UNIT, f"{MESSAGE} {chr(97 + number) * 3}").key for number in range(CAUSES)]
-        bsn = _json(
+        groups = [group_of(COMMON_UNIT, cause).key for cause in _CAUSES]
+        failed = [
+            _json({"message": cause, "details": "…", "retries": 0, "wait_ms": 0, "unit": COMMON_UNIT})
+            for cause in _CAUSES
+        ]
+        bsn, rest = _json(
             {
                 "zaaktype": _variable("https://open-zaak.example/catalogi/api/v1/zaaktypen/6b5e"),
                 "omschrijving": _variable("Aanvraag om een vergunning"),
                 "bsn": _variable("#"),
                 "organisatieRSIN": _variable("002220647"),
+                "bptlAppId": _variable("@"),
             }
         ).split("#")
+        middle, end = rest.split("@")
         for task in self._tasks():
             dice = source.getrandbits(20)
-            engine = self._engines[0 if dice % 10 < 6 else 1]
+            engine = ENGINES[0 if dice % 10 < 6 else 1]
+            application = COMMON_APPLICATION if (dice >> 12) % 5 else f"{COMMON_APPLICATION}-{dice % 10}"
             topic = _TOPICS[0]
             share = (dice >> 4) % 100
             for topic, below in zip(_TOPICS, _CUMULATIVE, strict=True):  # noqa: B007 - the one that was found
                 if share < below:
                     break
             if task.id % rare == 7:
-                engine, topic = self._engines[2], RARE
+                engine, topic, application = ENGINES[2], RARE, RARE_APPLICATION
             elif task.id < month and dice % 10 == 0:
-                engine, topic = self._engines[3], OLD
+                engine, topic = ENGINES[3], OLD
+            engine_id, mapping = self._mappings[engine, topic]
             instance, external = _hex(source), _hex(source)
             key = f"ZAAK-{task.id // 3:09d}"
             outcome_id = _NEVER if not task.outcome else task.lease
-            variables = f"{bsn[0]}{100_000_000 + dice}{bsn[1]}"
+            variables = f"{bsn}{100_000_000 + dice}{middle}{application}{end}"
+            result, group = results.get(task.outcome, ""), ""
+            if task.outcome == "failed":
+                # The lowest bits: half of all numbers have none, a quarter has one, …
+                cause = min((task.id & -task.id).bit_length() - 1, len(_CAUSES) - 1)
+                result, group = failed[cause], groups[cause]
             yield (
-                f"{task.id}\t{engine}\t{external}\t{topic}\t{task.status}\t{task.outcome}\t{outcome_id}\t"
-                f"{results[task.outcome]}\t{task.lease}\t{task.leases}\t{variables}\t{instance}\t"
-                f"zaak:4:{engine}\tzaak\t{instance}\tActivity_{share}\tActivity_{share}:{task.id}\t{key}\t"
-                f"{task.at}\t{task.at}\t{task.at}\t\t1\t0\tf\tf\t0\t{{}}\t\tf\tf\t0\t"
-                f"{groups[task.id % CAUSES] if task.outcome == 'failed' else ''}\n"
+                f"{task.id}\t{engine_id}\t{mapping}\t{external}\t{topic}\t{task.status}\t{task.outcome}\t{outcome_id}\t"
+                f"{result}\t{group}\t{task.lease}\t{task.leases}\t{variables}\t{instance}\t"
+                f"zaak:4:{engine_id}\tzaak\t{instance}\tActivity_{share}\tActivity_{share}:{task.id}\t{key}\t"
+                f"{task.at}\t{task.at}\t{task.at}\t\t1\t0\tf\tf\t0\t{{}}\t\tf\tf\t0\n"
             )
 
     def leases(self) -> tuple[str, str, Iterator[str]]:
@@ -286,6 +351,18 @@ class _Rows:
         )
         return "tasks_effect", _EFFECT_COLUMNS, lines
 
+    def calls(self) -> tuple[str, str, Iterator[str]]:
+        """tasks_servicecall: two of each tenth task."""
+        body = _json({"url": "https://open-zaak.example/zaken/api/v1/zaken/1", "toelichting": "…" * 200})
+        lines = (
+            f"{task.id}\t{task.lease}\tzaken\t{method}\thttps://open-zaak.example/zaken/api/v1/{path}\t{task.at}\t"
+            f"120\t{status}\t\t{body}\t{body}\n"
+            for task in self._tasks()
+            if task.id % 10 == 0
+            for method, path, status in (("GET", "zaaktypen/6b5e", 200), ("POST", "zaken", 201))
+        )
+        return "tasks_servicecall", _CALL_COLUMNS, lines
+
     def events(self) -> tuple[str, str, Iterator[str]]:
         """tasks_event: one of each task that did not go the usual way."""
         detail = _json({"as": "expired", "reason": "its lock ran out"})
@@ -300,8 +377,9 @@ class _Rows:
         """tasks_fetch: of the last hour, as the sweep leaves them."""
         source = random.Random(_SEED + 3)  # noqa: S311
         at = datetime.now(UTC).isoformat(sep=" ")
+        engine_id, _mapping = self._mappings[FIRST_ENGINE, COMMON]
         lines = (
-            f"bptl-{_hex(source)}\t{self._engines[0]}\t{self._processes[number % _PROCESSES]}\t0\t{{noop}}\t32\t20000\t"
+            f"bptl-{_hex(source)}\t{engine_id}\t{self._processes[number % _PROCESSES]}\t0\t{{noop}}\t32\t20000\t"
             f"300000\t{at}\t{at}\tanswered\n"
             for number in range(_FETCHES)
         )
@@ -317,17 +395,20 @@ _OTHERWISE = (
 )
 """What became of the two in a hundred that did not complete."""
 
-_TASK_COLUMNS = """id, engine_id, external_id, topic, status, outcome, outcome_id, result, last_lease_id, attempts,
+_TASK_COLUMNS = """id, engine_id, mapping_id, external_id, topic, status, outcome, outcome_id, result, error_group,
+    last_lease_id, attempts,
     variables, process_instance_id, process_definition_id, process_definition_key, execution_id, activity_id,
     activity_instance_id, business_key, created_at, recorded_at, changed_at, report_error, report_tries,
-    report_refusals, parked, assumed, priority, extension_properties, tenant_id, by_hand, offer_due, crashes,
-    error_group"""
+    report_refusals, parked, assumed, priority, extension_properties, tenant_id, by_hand, offer_due, crashes"""
 
 _LEASE_COLUMNS = """id, task_id, number, worker_id, fetch_number, holder_id, lock_ms, locked_until, recorded_at,
     claimed_at, performed_at, ended_at, outcome, error, ended_as, extensions"""
 
 _EFFECT_COLUMNS = """task_id, key, lease_id, arguments, intended_at, gives_up_at, settles_at, "end", ended_at, known_by,
     result, error"""
+
+_CALL_COLUMNS = """task_id, lease_id, service, method, url, began_at, milliseconds, status, error, request_body,
+    answer_body"""
 
 _FETCH_COLUMNS = """worker_id, engine_id, process_id, ordinal, topics, max_tasks, wait_ms, lock_ms, started_at,
     closed_at, closed_as"""

@@ -15,12 +15,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from benchmarks.figures import Figures, Summary, table
-from benchmarks.filling import Filled, fill
+from benchmarks.filling import Filled, configuration, fill
 from benchmarks.load_engine import LoadEngine
 from benchmarks.measure import Measured
 from benchmarks.meters import SETTINGS
-from benchmarks.pages import COMMANDS, Took, Visitor, addresses, command_seconds
+from benchmarks.pages import COMMANDS, MOST_MS, Took, Visitor, addresses, command_seconds
 from benchmarks.plans import LIBRARIES, Plans, watched
 from benchmarks.runs import FULL, Run
 from benchmarks.workers import UNIT_OF_TOPIC, Bptl
@@ -40,8 +42,6 @@ RETENTION_SECONDS = 20.0
 """Of one run (bptl.workers.jobs)."""
 
 WATCHED_TASKS, WATCHED_RATE = 400, 20
-MOST_MS = 150.0
-"""p95 of a list, a search, a count."""
 
 
 @dataclass(slots=True)
@@ -87,12 +87,12 @@ def run(options: argparse.Namespace, logs: Path, say: Callable[[str], None]) -> 
     """
     directory = options.keep or options.reuse
     with Stage() as stage:
-        full = _started(stage, logs / FULL_SIDE, directory=directory, say=say)
-        filled = _reused(directory) if options.reuse else _filled(full.bptl, options.finished, say)
+        full = started(stage, logs / FULL_SIDE, directory=directory, say=say)
+        filled = reused(directory) if options.reuse else filled_by_copy(full.bptl, options.finished, say)
         if options.keep:
-            (directory / FILLED_FILE).write_text(json.dumps(asdict(filled)))
+            keep(filled, directory)
             return 0
-        empty = _started(stage, logs / EMPTY_SIDE, say=say)
+        empty = started(stage, logs / EMPTY_SIDE, say=say)
         grown = Grown(filled.tasks, megabytes=_megabytes(full.bptl))
         count = 2_000 if options.quick else 10_000
         for number in range(options.rounds + 1):
@@ -113,18 +113,29 @@ def run(options: argparse.Namespace, logs: Path, say: Callable[[str], None]) -> 
     return 1 if wrong else 0
 
 
-def _filled(full: Bptl, tasks: int, say: Callable[[str], None]) -> Filled:
+def filled_by_copy(full: Bptl, tasks: int, say: Callable[[str], None]) -> Filled:
+    """Fill the tables of a BPTL that runs."""
+    file = full.logs / "configuration.yaml"
+    file.write_text(yaml.safe_dump(configuration()))
+    full.bptl("configure", str(file))
     say(f"filling: {tasks:,} finished tasks by COPY")
     filled = fill(full.postgres, tasks)
     say(f"filled in {filled.seconds:.0f} s: {sum(_megabytes(full).values()):,.0f} MB")
     return filled
 
 
-def _reused(directory: Path) -> Filled:
+def keep(filled: Filled, directory: Path) -> None:
+    """Say beside kept tables what they hold."""
+    (directory / FILLED_FILE).write_text(json.dumps(asdict(filled)))
+
+
+def reused(directory: Path) -> Filled:
+    """What the tables hold that a folder keeps."""
     return Filled(**json.loads((directory / FILLED_FILE).read_text()))
 
 
-def _started(stage: Stage, logs: Path, *, say: Callable[[str], None], directory: Path | None = None) -> Measured:
+def started(stage: Stage, logs: Path, *, say: Callable[[str], None], directory: Path | None = None) -> Measured:
+    """A whole BPTL whose tables keep what they have; ``directory`` keeps them when it stops."""
     logs.mkdir(parents=True, exist_ok=True)
     engine = LoadEngine(log=logs / "engine.log")
     settings = (LIBRARIES, *SETTINGS[1:])

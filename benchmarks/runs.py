@@ -38,8 +38,9 @@ class Run:
 IDLE, START = "idle", "start"
 """Profiles that are no runs of tasks."""
 
-FULL = "full-tables"
-"""A profile of its own, only by its name: it fills gigabytes (benchmarks/growth.py)."""
+FULL, PAGES = "full-tables", "pages"
+ALONE = {FULL: 5_000_000, PAGES: 1_000_000}
+"""Profiles of their own, only by their name, with their finished tasks: they fill gigabytes."""
 
 DEFAULT_QUICK = ("backlog", "open")
 

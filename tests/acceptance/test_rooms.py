@@ -100,6 +100,7 @@ def test_a_paused_list_stands_still_until_it_may_go_on(visit: Visit, inhabited: 
 def test_filters_are_chosen_kept_while_paging_and_cleared(visit: Visit) -> None:
     page = visit().log_in("/tasks/")
     page.get_by_label("Outcome").select_option(label="completed")
+    page.get_by_text("More filters").click()
     page.get_by_label("Engine").select_option("operaton")
     page.get_by_role("button", name="Filter").click()
     assert page.url.endswith("/tasks/?outcome=completed&engine=operaton")
@@ -107,6 +108,7 @@ def test_filters_are_chosen_kept_while_paging_and_cleared(visit: Visit) -> None:
     older.click()
     page.wait_for_url("**/tasks/?outcome=completed&engine=operaton&before=*")
     expect(page.get_by_label("Outcome")).to_have_value("completed")
+    expect(page.get_by_label("Engine")).to_have_value("operaton")
     expect(page.get_by_role("cell", name="failed")).to_have_count(0)
     page.get_by_role("navigation", name="Pages, above the list").get_by_role("link", name="Newest").click()
     page.wait_for_url("**/tasks/?outcome=completed&engine=operaton")
@@ -140,6 +142,42 @@ def test_the_overview_leads_from_a_cause_to_its_tasks_and_shows_a_topic_without_
     page.get_by_role("navigation", name="Main navigation").get_by_role("link", name="Overview").click()
     page.get_by_role("row").filter(has_text="hoogte: must be a number").get_by_role("link", name="1 failed").click()
     expect(page.get_by_role("link", name="kamers.slecht").first).to_be_visible()
+def test_failures_lead_by_their_cause_to_the_task_its_variables_and_what_it_called(
+    visit: Visit, inhabited: Town
+) -> None:
+    inhabited.topology.bptl("manage", "shell", "--command", CALL)
+    visitor = visit()
+    page = visitor.log_in("/tasks/?outcome=failed&period=today")
+    causes = page.get_by_role("region", name="Why they failed")
+    causes.get_by_role("link", name="hoogte: must be a number").click()
+    page.wait_for_url("**/tasks/?outcome=failed&period=today&error=*")
+    expect(page.get_by_role("region", name="failed of")).to_contain_text("hoogte: must be a number")
+    assert visitor.barriers() == []
+    page.get_by_role("link", name="kamers.slecht").click()
+
+    opened = page.get_by_text("Sent and answered")
+    opened.click()
+    expect(page.get_by_text("kamers-toelichting")).to_be_visible()
+    box = page.get_by_role("searchbox", name="Find in the variables")
+    box.fill("HOOG")
+    expect(page.get_by_role("cell", name="hoogte", exact=True)).to_be_visible()
+    expect(page.get_by_role("cell", name="bijlagen", exact=True)).to_be_hidden()
+    page.wait_for_timeout(4_000)  # It has asked for itself anew.
+    expect(page.get_by_text("kamers-toelichting")).to_be_visible()
+    expect(page.get_by_role("cell", name="bijlagen", exact=True)).to_be_hidden()
+    expect(box).to_have_value("HOOG")
+    assert visitor.barriers() == []
+
+
+CALL = """
+from django.db.models.functions import Now
+from bptl.tasks.models import ServiceCall, Task
+task = Task.objects.get(topic="kamers.slecht")
+ServiceCall.objects.create(
+    task=task, lease_id=task.last_lease_id, service="zaken", method="POST", url="https://zaken.example.nl/zaken",
+    began_at=Now(), milliseconds=12, status=201, request_body="kamers-toelichting",
+)
+"""
 
 
 def test_a_person_works_with_the_keyboard_alone(visit: Visit) -> None:

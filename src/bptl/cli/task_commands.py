@@ -58,12 +58,13 @@ def list_tasks(
     """Show tasks, newest first."""
     start_django()
     from bptl.cli import stories, table
-    from bptl.tasks import queries
+    from bptl.tasks import search, walks
+    from bptl.tasks.filters import TaskFilter
     from bptl.tasks.lifecycle import Outcome, Status
 
     _must_be_one_of("--status", status, [str(known) for known in Status])
     _must_be_one_of("--outcome", outcome, [str(known) for known in Outcome if known])
-    wanted = queries.TaskFilter(
+    wanted = TaskFilter(
         status=status,
         outcome=outcome,
         engine=engine,
@@ -72,7 +73,10 @@ def list_tasks(
         business_key=business_key,
         before_id=before,
     )
-    found = queries.page(wanted, limit=limit)
+    try:
+        found = search.page(wanted, limit=limit)
+    except walks.TooSlow:
+        raise click.ClickException("the search took too long and was stopped; add a filter, such as --topic") from None
     if as_json:
         _print_json([stories.facts(task) for task in found.tasks])
     else:
@@ -117,7 +121,7 @@ def show(number: int, as_json: bool) -> None:
     from bptl.tasks.models import Task
 
     try:
-        story = queries.story(number)
+        story = queries.story(number, bodies=as_json)
     except Task.DoesNotExist:
         raise click.ClickException(f"there is no task {number}; see bptl tasks list") from None
     if as_json:

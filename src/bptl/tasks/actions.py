@@ -30,6 +30,9 @@ class ActionRefused(Exception):
         super().__init__(f"task {task_id}: {reason}")
 
 
+_CALLED = "no engine offers it: its caller repeats the call with Idempotency-Key %s"
+
+
 def retry(task_id: int, *, variables: Mapping[str, Any] | None = None, actor: str, reason: str) -> None:
     """Let the engine offer a failed task now: the next lease runs its unit again.
 
@@ -43,9 +46,7 @@ def retry(task_id: int, *, variables: Mapping[str, Any] | None = None, actor: st
     if (task.status, task.outcome) != (Status.DELIVERED, Outcome.FAILED):
         raise ActionRefused(task_id, f"only a failed task is tried again, this one is {_where(task)}")
     if task.engine is None:
-        raise ActionRefused(
-            task_id, f"no engine offers it: its caller repeats the call with Idempotency-Key {task.external_id}"
-        )
+        raise ActionRefused(task_id, _CALLED % task.external_id)
     detail = {"variables": sorted(wire)} if wire else {}
     with transaction.atomic():
         if not Task.objects.filter(id=task_id, status=task.status, outcome=task.outcome).update(crashes=0):
@@ -84,9 +85,12 @@ RETURNING lease_id
 def deliver_again(task_id: int, *, actor: str, reason: str) -> None:
     """Report a stored outcome again; the work is not repeated. Under its live lease, else under the next one.
 
-    Raises ActionRefused unless the task is performed and nobody is reporting it.
+    Raises ActionRefused unless the task is performed and nobody is reporting it; also for a call of the REST API, whose
+    stored outcome only its caller can fetch.
     """
     task = Task.objects.select_related("engine").get(id=task_id)
+    if task.engine is None:
+        raise ActionRefused(task_id, _CALLED % task.external_id)
     with transaction.atomic():
         rows = sql.query(_DELIVER_AGAIN, [task_id])
         if not rows:
@@ -207,7 +211,9 @@ def possible(task: Task) -> tuple[str, ...]:
     state = Status(task.status), Outcome(task.outcome)
     allowed_now = {
         "retry": state == (Status.DELIVERED, Outcome.FAILED) and task.engine_id is not None,
-        "deliver_again": task.status == Status.PERFORMED and (task.parked or task.lease_id is None),
+        "deliver_again": task.status == Status.PERFORMED
+        and task.engine_id is not None
+        and (task.parked or task.lease_id is None),
         "complete": allowed(Move.COMPLETE_BY_HAND, *state),
         "give_up": allowed(Move.GIVE_UP, *state) and (task.parked or task.lease_id is None),
         "hand_back": task.lease_id is not None and allowed(Move.RETURN, *state),

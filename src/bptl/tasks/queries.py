@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.db.models.lookups import Exact
 
-from bptl.connections.models import WITHOUT_ENGINE, Engine
-from bptl.tasks import sql
+from bptl.tasks import sql, walks
 from bptl.tasks.lifecycle import Status, outcomes_of
 from bptl.tasks.models import (
     BACKWARDS,
@@ -35,160 +32,15 @@ from bptl.tasks.models import (
 MOST_CALLS = 50
 """Calls of one task that are shown."""
 
-_NOBODY = -1
-"""Number of an engine that does not exist."""
-
 
 def of_engine(engine_id: int | None) -> Q:
     """The tasks of an engine, or of none, as the index of lists has them."""
     return Q(Exact(OF_ENGINE, engine_id or 0))
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFilter:
-    """Filters that combine; empty ones leave out. ``before_id`` continues a list (newest first).
-
-    ``engine`` is a name, or WITHOUT_ENGINE.
-    """
-
-    status: str = ""
-    outcome: str = ""
-    engine: str = ""
-    topic: str = ""
-    process_instance_id: str = ""
-    business_key: str = ""
-    before_id: int | None = None
-
-    def kinds(self) -> Sequence[Q]:
-        """The filter without its place in the list, as conditions that exclude each other: one for each state."""
-        names = {
-            "topic": self.topic,
-            "process_instance_id": self.process_instance_id,
-            "business_key": self.business_key,
-        }
-        rest = self._engine() & Q(**{name: value for name, value in names.items() if value})
-        return [state & rest for state in self._states()]
-
-    def parts(self) -> Sequence[Sequence[Q]]:
-        """What is set of state, engine and topic, each alone, as ``kinds``. Empty with an instance or a business key,
-        which are narrow themselves."""
-        if self.process_instance_id or self.business_key:
-            return []
-        return [
-            *([self._states()] if self.status or self.outcome else []),
-            *([[self._engine()]] if self.engine else []),
-            *([[Q(topic=self.topic)]] if self.topic else []),
-        ]
-
-    def _states(self) -> Sequence[Q]:
-        # Each by itself: no index has the tasks of several states in the order of a list.
-        if not self.status and not self.outcome:
-            return [Q()]
-        return [
-            Q(status=status.value, outcome=outcome.value)
-            for status in Status
-            for outcome in outcomes_of(status)
-            if self.status in {"", status} and self.outcome in {"", outcome}
-        ]
-
-    def _engine(self) -> Q:
-        # By its number: of a joined name PostgreSQL cannot know how many tasks it has.
-        if not self.engine:
-            return Q()
-        if self.engine == WITHOUT_ENGINE:
-            return of_engine(None)
-        return of_engine(Engine.objects.filter(name=self.engine).values_list("id", flat=True).first() or _NOBODY)
-
-
-@dataclass(frozen=True, slots=True)
-class TaskPage:
-    """One page of a list, newest first. ``newer`` and ``older`` are the ids from which the neighbours go on, if any.
-
-    ``searched`` counts the tasks of the narrowest filter that were looked through when the page is not full because
-    the search ended there; there may be more beyond.
-    """
-
-    tasks: Sequence[Task]
-    newer: int | None = None
-    older: int | None = None
-    searched: int = 0
-
-
-SEARCHED = 10_000
-"""Most tasks of the narrowest filter that one page looks through, where no index knows all its filters together."""
-
-
-def page(wanted: TaskFilter, *, after_id: int | None = None, limit: int = 50) -> TaskPage:
-    """At most ``limit`` tasks: the newest, those before ``wanted.before_id``, or the oldest after ``after_id``.
-
-    It counts nothing: whether there is more is seen by reading one row more. Fewer than ``limit`` rows after
-    ``after_id`` means that this is the beginning of the list, and the newest tasks are answered.
-    """
-    edge = _edge(wanted, after_id)
-    if after_id is None:
-        found = _listed(wanted.kinds(), above=edge and edge - 1, below=wanted.before_id, limit=limit + 1)
-        rows, more = found[:limit], len(found) > limit
-        newer = rows[0].pk if rows and wanted.before_id else None
-        if edge and not more:
-            return TaskPage(rows, newer=newer, older=edge, searched=SEARCHED)
-        return TaskPage(rows, newer=newer, older=rows[-1].pk if more else None)
-    found = _listed(wanted.kinds(), above=after_id, below=edge and edge + 1, newest_first=False, limit=limit + 1)
-    rows = found[:limit][::-1]
-    if edge and len(found) <= limit:
-        return TaskPage(rows, newer=edge, older=rows[-1].pk if rows else after_id, searched=SEARCHED)
-    if len(found) <= limit:
-        return page(replace(wanted, before_id=None), limit=limit)
-    return TaskPage(rows, newer=rows[0].pk, older=rows[-1].pk)
-
-
-def _edge(wanted: TaskFilter, after_id: int | None) -> int | None:
-    """The id at which a search for several filters ends; None when it may go on to the end of the list."""
-    parts = wanted.parts()
-    if len(parts) < 2:
-        return None
-    narrowest = min(parts, key=lambda kinds: sum(estimate(Task.objects.filter(kind)) for kind in kinds))
-    newest_first = after_id is None
-    below = wanted.before_id if newest_first else None
-    walks = [_walk(kind, above=after_id, below=below, newest_first=newest_first) for kind in narrowest]
-    ids = [walk.values_list("id", flat=True)[SEARCHED - 1 : SEARCHED].first() for walk in walks]
-    edges = [edge for edge in ids if edge is not None]
-    return (max if newest_first else min)(edges, default=None)
-
-
-def _listed(
-    kinds: Sequence[Q], *, above: int | None, below: int | None, newest_first: bool = True, limit: int
-) -> list[Task]:
-    """Tasks of any of ``kinds`` without what is wide, between two ids (exclusive)."""
-    walks = [
-        _walk(kind, above=above, below=below, newest_first=newest_first)
-        .select_related("engine")
-        .defer("variables", "result", "extension_properties")[:limit]
-        for kind in kinds
-    ]
-    if len(walks) == 1:
-        return list(walks[0])
-    return list(Task.objects.none().union(*walks, all=True).order_by("-id" if newest_first else "id")[:limit])
-
-
-def _walk(kind: Q, *, above: int | None, below: int | None, newest_first: bool) -> QuerySet[Task]:
-    """Tasks of one kind in the order of the one index that has them so; all tasks in that of the primary key."""
-    if not kind:
-        bounds, order = {"id__gt": above, "id__lt": below}, "-id" if newest_first else "id"
-    else:
-        bounds = {"backwards__lt": above and -above, "backwards__gt": below and -below}
-        order = "backwards" if newest_first else "-backwards"
-    given = {name: bound for name, bound in bounds.items() if bound is not None}
-    return Task.objects.alias(backwards=BACKWARDS).filter(kind, **given).order_by(order)
-
-
 def estimate(rows: QuerySet[Any]) -> int:
     """About how many rows there are, as PostgreSQL plans for them: flat cost, as true as its last ANALYZE."""
-    statement, params = rows.order_by().query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", params)
-        (answer,) = cursor.fetchone()
-    plans = json.loads(answer) if isinstance(answer, str) else answer
-    return int(plans[0]["Plan"]["Plan Rows"])
+    return walks.planned(*rows.order_by().query.sql_with_params())
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +107,7 @@ class TaskStory:
     effects: Sequence[Effect] = ()
     """Its rows of the ledger, in the order in which they were intended."""
     calls: Sequence[ServiceCall] = ()
-    """Its last calls to services, in the order in which they began."""
+    """Its last calls to services, in the order in which they began; ``has_body`` says whether bodies were kept."""
     earlier_calls: int = 0
     """How many calls came before those."""
 
@@ -277,12 +129,17 @@ class TaskStory:
         return next((lease.number for lease in self.leases if lease.id == row.lease_id), None)
 
 
-def story(task_id: int) -> TaskStory:
-    """One task, its leases, events, effects and calls in order; raises Task.DoesNotExist."""
+def story(task_id: int, *, bodies: bool = False) -> TaskStory:
+    """One task, its leases, events, effects and calls in order; raises Task.DoesNotExist.
+
+    The bodies of calls can be megabytes: without ``bodies`` each is read when it is asked for.
+    """
     task = Task.objects.select_related("engine", "mapping", "caller").get(id=task_id)
     leases = list(task.leases.order_by("number"))
     holders = Process.objects.in_bulk({lease.holder_id for lease in leases})
-    newest = list(task.service_calls.order_by("-id")[: MOST_CALLS + 1])
+    calls = task.service_calls.annotate(has_body=~Q(request_body="", answer_body=""))
+    calls = calls if bodies else calls.defer("request_body", "answer_body")
+    newest = list(calls.order_by("-id")[: MOST_CALLS + 1])
     earlier = task.service_calls.count() - MOST_CALLS if len(newest) > MOST_CALLS else 0
     return TaskStory(
         task,

@@ -1,4 +1,4 @@
-"""The recorded calls of a task to services, for its page: what was sent and answered only for who may read values."""
+"""The recorded calls of a task to services, for its page; their bodies are a page of their own (``task_files``)."""
 
 from __future__ import annotations
 
@@ -12,25 +12,17 @@ from bptl.tasks.queries import TaskStory
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """One row. ``sent`` and ``answered`` are bodies as they were recorded, empty where there is nothing to show."""
+    """One row. ``address`` is without its query for who may not read values."""
 
     call: ServiceCall
     attempt: int | None
     address: str
-    sent: str
-    answered: str
 
 
 def calls(story: TaskStory, *, values: bool) -> Sequence[Called]:
-    """The calls of a task, in the order of time; queries of addresses and bodies with ``values``."""
+    """The calls of a task, in the order of time; queries of addresses with ``values``."""
     return [
-        Called(
-            call,
-            story.attempt_of(call),
-            address=call.url if values else _without_query(call.url),
-            sent=call.request_body if values else "",
-            answered=call.answer_body if values else "",
-        )
+        Called(call, story.attempt_of(call), address=call.url if values else _without_query(call.url))
         for call in story.calls
     ]
 

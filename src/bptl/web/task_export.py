@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -12,19 +14,24 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from bptl.accounts.roles import Role
 from bptl.lib.log import get_logger
-from bptl.tasks import queries
+from bptl.tasks import search, walks
+from bptl.tasks.filters import TaskFilter
 from bptl.tasks.models import Task
 from bptl.web.rights import needs, person
-from bptl.web.task_list import TaskFilterForm, address_of_list
+from bptl.web.task_filters import filters_of
+from bptl.web.task_list import address_of_list
 
 log = get_logger(__name__)
 
 MOST = 10_000
 AT_ONCE = 500
+SECONDS = 30
+"""For which filters that let few tasks pass are looked for; a request ends after a minute."""
 
 COLUMNS = (
     "id",
@@ -53,7 +60,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 @needs(Role.OPERATOR)
 @require_GET
 def export_csv(request: HttpRequest) -> HttpResponseBase:
-    """The tasks of a list as CSV (UTF-8, a header, newest first)."""
+    """The tasks of a list as CSV (UTF-8, a header, newest first); a last line of one cell when there may be more."""
     return _export(request, "csv", "text/csv; charset=utf-8", _csv)
 
 
@@ -65,27 +72,35 @@ def export_json(request: HttpRequest) -> HttpResponseBase:
 
 
 def _export(
-    request: HttpRequest, kind: str, content_type: str, write: Callable[[Iterator[queries.TaskPage]], Iterator[str]]
+    request: HttpRequest, kind: str, content_type: str, write: Callable[[Iterator[search.TaskPage]], Iterator[str]]
 ) -> HttpResponseBase:
-    form = TaskFilterForm(request.GET)
+    form = filters_of(request)
     if not form.is_valid():
         return redirect(address_of_list(request.GET.dict()))
+    try:
+        pages = _pages(form.wanted())
+        # Before the answer begins: a search that is too slow is told on the page of the list.
+        first = next(pages)
+    except walks.TooSlow:
+        return redirect(address_of_list(form.chosen))
     # The values of filters can be personal data, such as a business key.
     log.info("tasks.exported", actor=person(request).get_username(), form=kind, filters=sorted(form.chosen))
     name = f"bptl-tasks-{timezone.localtime():%Y-%m-%d-%H%M}.{kind}"
     return StreamingHttpResponse(
-        write(_pages(form.wanted())),
+        write(chain([first], pages)),
         content_type=content_type,
         headers={"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"},
     )
 
 
-def _pages(wanted: queries.TaskFilter) -> Iterator[queries.TaskPage]:
+def _pages(wanted: TaskFilter) -> Iterator[search.TaskPage]:
     """Pages of the list, each a bounded question of its own: no transaction stays open while somebody downloads."""
-    for _ in range(MOST // AT_ONCE):
-        page = queries.page(wanted, limit=AT_ONCE)
+    left, ends = MOST, time.monotonic() + SECONDS
+    while True:
+        page = search.page(wanted, limit=min(AT_ONCE, left), seconds=1)
         yield page
-        if page.older is None:
+        left -= len(page.tasks)
+        if page.older is None or not left or time.monotonic() > ends:
             return
         wanted = replace(wanted, before_id=page.older)
 
@@ -97,12 +112,15 @@ class _Line:
         return text
 
 
-def _csv(pages: Iterable[queries.TaskPage]) -> Iterator[str]:
-    writer = csv.writer(_Line())
+def _csv(pages: Iterable[search.TaskPage]) -> Iterator[str]:
+    writer, older = csv.writer(_Line()), None
     yield writer.writerow(COLUMNS)
     for page in pages:
+        older = page.older
         for task in page.tasks:
             yield writer.writerow([_cell(value) for value in _row(task).values()])
+    if older is not None:
+        yield writer.writerow([_("There may be more: go on with before=%(id)d in the address.") % {"id": older}])
 
 
 def _cell(value: Any) -> Any:
@@ -110,7 +128,7 @@ def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _json(pages: Iterable[queries.TaskPage]) -> Iterator[str]:
+def _json(pages: Iterable[search.TaskPage]) -> Iterator[str]:
     encode = DjangoJSONEncoder(ensure_ascii=False).encode
     older, between = None, ""
     yield '{"tasks": ['

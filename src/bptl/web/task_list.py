@@ -2,56 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
-from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from bptl.accounts.roles import Role
 from bptl.connections.models import WITHOUT_ENGINE, Engine
 from bptl.connections.models import Mapping as TopicMapping
-from bptl.tasks import queries
+from bptl.connections.service_models import Application
+from bptl.tasks import queries, search, walks
+from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Task
 from bptl.web.rights import needs, person
-from bptl.web.words import OUTCOMES, STATUSES
+from bptl.web.task_filters import TaskFilterForm, filters_of
 
 PAGE_SIZE = 50
-_LARGEST_ID = 2**63 - 1
-
-
-class TaskFilterForm(forms.Form):
-    """What the address of the list may say; anything else in it is left out."""
-
-    status = forms.ChoiceField(
-        label=_("Status"), required=False, choices=[("", _("all")), *((s, word.label) for s, word in STATUSES.items())]
-    )
-    outcome = forms.ChoiceField(
-        label=_("Outcome"), required=False, choices=[("", _("all")), *((o, word.label) for o, word in OUTCOMES.items())]
-    )
-    engine = forms.CharField(label=_("Engine"), required=False, max_length=60)
-    topic = forms.CharField(label=_("Topic"), required=False, max_length=255)
-    process_instance = forms.CharField(label=_("Process instance"), required=False, max_length=64)
-    business_key = forms.CharField(label=_("Business key"), required=False, max_length=255)
-    before = forms.IntegerField(required=False, min_value=1, max_value=_LARGEST_ID)
-    after = forms.IntegerField(required=False, min_value=0, max_value=_LARGEST_ID)
-
-    @property
-    def chosen(self) -> dict[str, str]:
-        """The filters that are set and valid, without the place in the list."""
-        found: Mapping[str, Any] = getattr(self, "cleaned_data", {})
-        return {name: value for name, value in found.items() if value and name not in {"before", "after"}}
-
-    def wanted(self) -> queries.TaskFilter:
-        """The same for the heart."""
-        chosen = {"process_instance_id" if name == "process_instance" else name: v for name, v in self.chosen.items()}
-        return queries.TaskFilter(**chosen, before_id=self.cleaned_data.get("before"))
 
 
 @needs(Role.VIEWER)
@@ -64,34 +34,69 @@ def task_list(request: HttpRequest) -> HttpResponse:
         # A form sends empty fields too; an address that is passed on should say only what matters.
         said = {name: value for name, value in request.GET.items() if value}
         return redirect(address_of_list(said))
-    form = TaskFilterForm(request.GET)
+    form = filters_of(request)
     valid = form.is_valid()
     after = form.cleaned_data.get("after") if valid else None
-    page = queries.page(form.wanted(), after_id=after, limit=PAGE_SIZE) if valid else queries.TaskPage([])
-    if after is not None and page.newer is None and not partial:
+    page, too_slow = search.TaskPage([]), False
+    if valid:
+        try:
+            page = search.page(form.wanted(), after_id=after, limit=PAGE_SIZE)
+        except walks.TooSlow:
+            too_slow = True
+    grouped = _grouped(form) if page.tasks else None
+    if after is not None and page.newer is None and not partial and not too_slow:
         return redirect(address_of_list(form.chosen))
+    reads = person(request).may(Role.OPERATOR)
     context = {
         "form": form,
         "page": page,
+        "grouped": grouped,
+        "causes": _causes(form, grouped),
+        "all_causes": address_of_list({name: said for name, said in form.chosen.items() if name != "error"}),
+        "too_slow": too_slow,
         "newer": address_of_list(form.chosen, after=page.newer) if page.newer else "",
         "older": address_of_list(form.chosen, before=page.older) if page.older else "",
         "everything": address_of_list({}),
         "newest": address_of_list(form.chosen),
         "this_page": request.get_full_path(),
+        "reads": reads,
         "exports": [(kind, address_of_list(form.chosen, name=f"tasks-{kind.lower()}")) for kind in ("CSV", "JSON")]
-        if valid and person(request).may(Role.OPERATOR)
+        if valid and reads
         else [],
     }
     if not page.tasks and valid and not form.chosen:
         context |= _what_is_missing()
     if partial:
         return render(request, "web/task_rows.html", context)
+    mappings = TopicMapping.objects.order_by()
     context |= {
         "engines": Engine.objects.values_list("name", flat=True),
         "without_engine": WITHOUT_ENGINE,
-        "topics": TopicMapping.objects.order_by("topic").values_list("topic", flat=True).distinct(),
+        "topics": mappings.order_by("topic").values_list("topic", flat=True).distinct(),
+        "units": mappings.order_by("unit").values_list("unit", flat=True).distinct(),
+        "applications": Application.objects.values_list("app_id", "label"),
     }
     return render(request, "web/task_list.html", context)
+
+
+def _grouped(form: TaskFilterForm) -> search.Grouped | None:
+    """What the tasks of a list failed of; None for a list that is not about failures, or when it takes too long."""
+    chosen = form.chosen
+    failed = chosen.get("outcome") == Outcome.FAILED and chosen.get("status", Status.DELIVERED) == Status.DELIVERED
+    if not failed and "error" not in chosen:
+        return None
+    try:
+        return search.error_groups(form.wanted())
+    except walks.TooSlow:
+        return None
+
+
+def _causes(form: TaskFilterForm, grouped: search.Grouped | None) -> Sequence[tuple[search.Failures, str]]:
+    """Each cause with the address of its tasks."""
+    return [
+        (failures, address_of_list({**form.chosen, "error": failures.group.key}) if failures.group else "")
+        for failures in (grouped.groups if grouped else ())
+    ]
 
 
 def address_of_list(wanted: Mapping[str, object], *, name: str = "tasks", **place: int) -> str:

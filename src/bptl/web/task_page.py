@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -51,6 +53,7 @@ def task_page(request: HttpRequest, task_id: int) -> HttpResponse:
     task = story.task
     result = task.result or {}
     reads = person(request).may(Role.OPERATOR)
+    find = request.GET.get("variable", "").strip()
     context = {
         "task": task,
         "trouble": trouble(story),
@@ -60,10 +63,13 @@ def task_page(request: HttpRequest, task_id: int) -> HttpResponse:
         "effects": entries(story, values=reads),
         "calls": calls(story, values=reads),
         "earlier_calls": story.earlier_calls,
-        "variables_in": shown(task.variables, values=reads),
-        "variables_out": shown(result.get("variables") or {}, values=reads),
-        "empty_in": _("Removed by retention.") if task.emptied else _("The task was fetched without variables."),
-        "empty_out": _("Removed by retention.") if task.emptied else _("The work unit answered no variables."),
+        "variables_in": shown(task.variables, values=reads, find=find),
+        "variables_out": shown(result.get("variables") or {}, values=reads, find=find),
+        "find": find,
+        "empty_in": _why_empty(task.variables, _("The task was fetched without variables."), emptied=task.emptied),
+        "empty_out": _why_empty(
+            result.get("variables"), _("The work unit answered no variables."), emptied=task.emptied
+        ),
         "reads": reads,
         "offers": offers(story) if reads else [],
         "has_result": bool(task.outcome) and task.outcome != Outcome.FAILED,
@@ -106,6 +112,12 @@ def model_xml(request: HttpRequest, task_id: int) -> HttpResponse:
         # A model is somebody else's text: it is saved, never opened as a page of ours.
         headers={"Content-Disposition": f'attachment; filename="{safe}.bpmn"'},
     )
+
+
+def _why_empty(variables: Mapping[str, Any] | None, none: str, *, emptied: bool) -> str:
+    if emptied:
+        return _("Removed by retention.")
+    return _("None of them has this text.") if variables else none
 
 
 def _with_engine(task_id: int) -> Task:

@@ -16,6 +16,7 @@ from bptl.web.rights import for_any_login, needs
 from bptl.web.settings_page import settings_in_force
 from bptl.web.task_actions import PAGES, Settle
 from bptl.web.task_export import export_csv, export_json
+from bptl.web.task_files import call_bodies, task_file
 from bptl.web.task_list import task_list
 from bptl.web.task_page import diagram, model_xml, task_page
 from bptl.web.topics import topics
@@ -51,6 +52,8 @@ urlpatterns = [
     path("tasks/export.csv", export_csv, name="tasks-csv"),
     path("tasks/export.json", export_json, name="tasks-json"),
     path("tasks/<int:task_id>/", task_page, name="task"),
+    path("tasks/<int:task_id>/file/<str:side>/", task_file, name="task-file"),
+    path("tasks/<int:task_id>/calls/<int:servicecall_id>/", call_bodies, name="task-call"),
     path("tasks/<int:task_id>/diagram/", diagram, name="task-diagram"),
     path("tasks/<int:task_id>/model.xml", model_xml, name="task-model"),
     *(

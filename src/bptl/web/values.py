@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from bptl.engines.variables import Variable
+from bptl.tasks.files import TYPES
 
 LONGEST_OPEN = 160
 """Characters of a value that are shown without unfolding."""
@@ -20,23 +21,28 @@ LONGEST_SHOWN = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One variable: ``text`` is the whole value, ``beginning`` what a folded one shows, empty when it is not folded."""
+    """One variable: ``text`` is the whole value, ``beginning`` what a folded one shows, empty when it is not folded.
+    ``is_file``: it can be downloaded."""
 
     name: str
     type: str
     text: str
     beginning: str = ""
+    is_file: bool = False
 
 
-def shown(variables: Mapping[str, Any], *, values: bool) -> Sequence[Shown]:
+def shown(variables: Mapping[str, Any], *, values: bool, find: str = "") -> Sequence[Shown]:
     """Variables in the form that rows keep (name → type, value, valueInfo), by name; without their ``values`` for who
-    may not read personal data.
+    may not read personal data. ``find``: only those that have this text in what is shown of them, in any case.
     """
     found = ((name, Variable.from_json(data)) for name, data in sorted(variables.items()))
-    return [_shown(name, variable) if values else Shown(name, variable.type, "") for name, variable in found]
+    rows = [_shown(name, variable) if values else Shown(name, variable.type, "") for name, variable in found]
+    return [row for row in rows if find.casefold() in f"{row.name}\n{row.type}\n{row.text}".casefold()]
 
 
 def _shown(name: str, variable: Variable) -> Shown:
+    if variable.type in TYPES:
+        return Shown(name, variable.type, _text(variable), is_file=True)
     text = _text(variable)
     if len(text) > LONGEST_SHOWN:
         text = text[:LONGEST_SHOWN] + " …"
@@ -53,7 +59,7 @@ def _text(variable: Variable) -> str:
             mime_type = variable.info.get("mimetype") or variable.info.get("mimeType") or ""
             return " ".join(part for part in (_("file"), filename, f"({mime_type})" if mime_type else "") if part)
         case "Bytes":
-            return _("bytes (base64): %(value)s") % {"value": value}
+            return _("bytes")
     if value is None:
         return _("empty (null)")
     if isinstance(value, str):

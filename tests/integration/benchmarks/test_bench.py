@@ -61,6 +61,22 @@ def test_full_tables_are_filled_and_measured_beside_empty_ones(tmp_path: Path) -
     assert told["paces"][0] > 0
 
 
+@pytest.mark.slow
+def test_every_page_of_the_url_configuration_is_visited_or_says_why_not(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    # Its exit code tells of times too, which a shared machine does not keep.
+    done = bench(
+        *("--profile", "pages", "--finished", "2000", "--json", str(figures), "--logs", str(tmp_path / "logs"))
+    )
+
+    assert done.stdout.splitlines()[-1].startswith("pages: tasks=2000 "), done.stdout + done.stderr
+    told: dict[str, Any] = json.loads(figures.read_text())
+    assert told["missing"] == []
+    assert {"overview", "tasks", "task", "task-call", "task-retry", "tasks-csv", "unit"} <= set(told["pages"])
+    assert set(told["left"].values()) <= {"only sent to", "leads elsewhere"}
+    assert len(told["lists"]) > 60
+
+
 def test_an_unknown_profile_is_refused_with_the_names_of_all() -> None:
     done = bench("--profile", "nothing")
 

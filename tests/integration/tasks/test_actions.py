@@ -134,6 +134,17 @@ def test_only_a_parked_or_lease_less_result_is_delivered_again(
     assert (there.calls["retries"], events(task)) == (0, [])
 
 
+def test_the_result_of_a_call_is_not_delivered_again_and_nothing_of_it_changes(scene: Scene) -> None:
+    task = scene.task(Status.PERFORMED, Outcome.COMPLETED, live=False)
+    Task.objects.filter(id=task.id).update(engine=None)
+    task.refresh_from_db()
+    before = Task.objects.filter(id=task.id).values().get()
+    assert "deliver_again" not in actions.possible(task)
+    with pytest.raises(ActionRefused, match=f"repeats the call with Idempotency-Key {task.external_id}"):
+        actions.deliver_again(task.id, **WHO)
+    assert (Task.objects.filter(id=task.id).values().get(), events(task)) == (before, [])
+
+
 @pytest.mark.parametrize(("status", "outcome"), EVERYWHERE)
 def test_a_task_is_completed_by_hand_where_the_lifecycle_allows_it_and_nowhere_else(
     scene: Scene, status: Status, outcome: Outcome

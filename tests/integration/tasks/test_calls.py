@@ -12,13 +12,14 @@ from django.db import IntegrityError, connections, transaction
 
 from bptl.accounts.models import User
 from bptl.connections.models import Mapping
-from bptl.tasks import actions, leases, queries
+from bptl.tasks import actions, leases, search
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer as ReportAnswer
 from bptl.tasks.delivery.report import send
 from bptl.tasks.execution.claim import Claim, claim
 from bptl.tasks.execution.outcomes import Ended as RunEnded
 from bptl.tasks.execution.outcomes import Ending, store
+from bptl.tasks.filters import TaskFilter
 from bptl.tasks.intake import calls
 from bptl.tasks.intake.calls import Answer, Call, Ended
 from bptl.tasks.intake.news import News
@@ -258,8 +259,8 @@ def test_calls_are_found_by_the_word_that_stands_for_no_engine(scene: Scene, cal
     task = leased(caller)
     scene.task(Status.RETURNED)
 
-    assert [found.id for found in queries.page(queries.TaskFilter(engine="rest")).tasks] == [task.id]
-    assert [found.engine_name for found in queries.page(queries.TaskFilter(engine="main")).tasks] == ["main"]
+    assert [found.id for found in search.page(TaskFilter(engine="rest")).tasks] == [task.id]
+    assert [found.engine_name for found in search.page(TaskFilter(engine="main")).tasks] == ["main"]
 
 
 @pytest.fixture

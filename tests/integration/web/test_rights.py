@@ -42,6 +42,8 @@ SAMPLES: dict[str, Any] = {
     "user_id": 1,
     "active": "off",
     "effect_id": 1,
+    "servicecall_id": 1,
+    "side": "in",
     "mapping_id": 1,
     "name": "demo.quick",
     "object_id": "1",

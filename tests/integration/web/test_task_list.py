@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from bptl.connections.models import Engine
+from bptl.tasks import search, walks
+from bptl.tasks.error_groups import group_of
 from bptl.tasks.lifecycle import Status, outcomes_of
 from bptl.web import task_list
 from tests.integration.web.conftest import MakeTask
@@ -127,10 +132,8 @@ def test_the_list_counts_nothing_and_asks_a_fixed_number_of_questions(reader: Cl
     with CaptureQueriesContext(connection) as many:
         shown(reader, "/tasks/?status=delivered")
     assert len(many) == len(few)
-    assert not [query["sql"] for query in many if "COUNT(" in query["sql"].upper()]
-    about_tasks = [query["sql"] for query in many if 'FROM "tasks_task"' in query["sql"]]
-    assert len(about_tasks) == 1
-    assert "variables" not in about_tasks[0]
+    assert not [query["sql"] for query in many if "COUNT(" in query["sql"].upper() and "LIMIT" not in query["sql"]]
+    assert not [query["sql"] for query in many if '"tasks_task"."variables"' in query["sql"]]
 
 
 def test_a_refresh_answers_the_rows_only_and_both_kinds_are_kept_apart(reader: Client, make_task: MakeTask) -> None:
@@ -158,7 +161,8 @@ def test_filters_that_match_nothing_offer_all_tasks(reader: Client, make_task: M
 def test_a_search_that_ends_early_says_so_and_goes_on_by_its_link(
     reader: Client, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bptl.tasks.queries.SEARCHED", 2)
+    monkeypatch.setattr(walks, "FIRST_STEP", 2)
+    monkeypatch.setattr(search, "SECONDS", 0)
     wanted = make_task("delivered", "failed", topic="rare", result=FAILURE)
     for _ in range(3):
         make_task("delivered", "failed", topic="other", result=FAILURE)
@@ -172,6 +176,95 @@ def test_a_search_that_ends_early_says_so_and_goes_on_by_its_link(
         (older, *_) = re.findall(r'id="older-top" href="([^"]+)"', page)
         page = reader.get(older.replace("&amp;", "&")).content.decode()
     pytest.fail("the links do not lead to the task")
+
+
+def test_new_filters_combine_and_stay_in_links_and_exports(operator: Client, make_task: MakeTask) -> None:
+    app = {"bptlAppId": {"type": "String", "value": "vth", "valueInfo": {}}}
+    wanted = make_task("delivered", "completed", variables=app)
+    make_task("delivered", "completed")
+    query = "unit=demo.quick&application=vth&text=bptlAppId&period=hour&until=2999-01-01T00:00"
+    page = shown(operator, f"/tasks/?{query}")
+    assert listed(page) == [wanted.pk]
+    export = re.search(r'href="(/tasks/export.json[^"]*)"', page)
+    assert export
+    said = parse_qs(urlsplit(export[1].replace("&amp;", "&")).query)
+    assert said == {
+        "unit": ["demo.quick"],
+        "application": ["vth"],
+        "text": ["bptlAppId"],
+        "period": ["hour"],
+        "until": ["2999-01-01T00:00:00"],
+    }
+    told = b"".join(operator.get(export[1].replace("&amp;", "&")).streaming_content)  # type: ignore[attr-defined]
+    assert [row["id"] for row in json.loads(told)["tasks"]] == [wanted.pk]
+    assert re.search(r'id="id_until"[^>]*type="datetime-local"[^>]*value="2999-01-01T00:00"', page)
+
+
+@pytest.mark.parametrize(("period", "hours"), [("hour", 1), ("day", 24), ("week", 168)])
+def test_a_short_choice_of_time_moves_with_the_clock(
+    reader: Client, make_task: MakeTask, period: str, hours: int
+) -> None:
+    make_task(recorded_at=timezone.now() - timedelta(hours=hours, minutes=5))
+    within = make_task(recorded_at=timezone.now() - timedelta(hours=hours) + timedelta(minutes=5))
+    assert listed(shown(reader, f"/tasks/?period={period}")) == [within.pk]
+
+
+def test_today_begins_at_midnight_of_the_installation(reader: Client, make_task: MakeTask) -> None:
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    make_task(recorded_at=midnight - timedelta(seconds=1))
+    today = make_task(recorded_at=midnight)
+    assert listed(shown(reader, "/tasks/?period=today")) == [today.pk]
+
+
+@pytest.mark.parametrize(
+    "query", ["period=year", "since=yesterday", "until=x", "error=zz", "since=2026-01-02T00:00&until=2026-01-01T00:00"]
+)
+def test_a_time_or_a_cause_that_makes_no_sense_is_said(reader: Client, make_task: MakeTask, query: str) -> None:
+    make_task()
+    page = shown(reader, f"/tasks/?{query}")
+    assert "asks for something that does not exist" in page
+    assert listed(page) == []
+
+
+def test_who_may_not_read_values_cannot_search_in_them(reader: Client, make_task: MakeTask) -> None:
+    make_task(variables={"bsn": {"type": "String", "value": "999990019", "valueInfo": {}}})
+    refused = reader.get("/tasks/?text=999990019")
+    assert refused.status_code == 403
+    assert "operator" in refused.content.decode()
+    assert 'name="text"' not in shown(reader, "/tasks/")
+
+
+def test_failures_are_grouped_by_cause_and_lead_to_their_tasks(reader: Client, make_task: MakeTask) -> None:
+    ours = group_of("demo.quick", "zaaktype 17 is <unknown>").key
+    for number in range(3):
+        result = {**FAILURE, "message": f"zaaktype {number} is <unknown>", "unit": "demo.quick"}
+        make_task("delivered", "failed", result=result, error_group=ours, business_key="A-1")
+    other = make_task("delivered", "failed", result=FAILURE, error_group=group_of("", "HTTP 500").key)
+    make_task()
+    page = shown(reader, "/tasks/?outcome=failed")
+    causes = page[page.index('id="causes"') : page.index("The tasks</h2>")]
+    assert causes.index("zaaktype … is &lt;unknown&gt;") < causes.index("HTTP 500")
+    assert f'href="/tasks/?outcome=failed&amp;error={ours}"' in causes
+    of_one = shown(reader, f"/tasks/?error={ours}&business_key=A-1")
+    assert "3 tasks failed of one cause" in of_one
+    assert '<p class="bptl-cause">zaaktype … is &lt;unknown&gt;</p>' in of_one
+    assert 'href="/units/demo.quick/"' in of_one
+    assert len(listed(of_one)) == 3
+    assert other.pk not in listed(of_one)
+    assert f'name="error" value="{ours}"' in of_one, "another filter keeps it"
+    assert 'id="causes"' not in shown(reader, "/tasks/?status=delivered")
+
+
+def test_a_search_that_was_stopped_says_what_to_do(
+    reader: Client, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> search.TaskPage:
+        raise walks.TooSlow
+
+    monkeypatch.setattr(search, "page", stopped)
+    page = shown(reader, "/tasks/?application=vth")
+    assert "This search took too long and was stopped" in page
+    assert "No task matches" not in page
 
 
 FAILURE = {"message": "HTTP 500", "details": "", "retries": 0, "wait_ms": 0}

@@ -69,3 +69,15 @@ for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy
     button.textContent = button.dataset.copied;
   });
 }
+
+/* A box that finds rows: without scripts its form asks the page again. Refreshed rows are looked through anew. */
+function find() {
+  for (const box of document.querySelectorAll("[data-find]")) {
+    const text = box.value.trim().toLowerCase();
+    for (const row of document.querySelectorAll(box.dataset.find)) {
+      row.hidden = !row.textContent.toLowerCase().includes(text);
+    }
+  }
+}
+document.addEventListener("input", (event) => event.target.closest("[data-find]") && find());
+document.addEventListener("htmx:after:swap", find);

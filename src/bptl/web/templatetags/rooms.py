@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 from django import template
@@ -94,9 +95,9 @@ def moment(at: datetime | None, *, date: bool = True) -> SafeString | str:
 
 @register.simple_tag(takes_context=True)
 def current(context: dict[str, Any], *names: str) -> str:
-    """``page`` when the shown page is one of these names: the value of aria-current."""
+    """``page`` when the shown page is one of these names (``task-*``: all that begin so): the value of aria-current."""
     match = getattr(context.get("request"), "resolver_match", None)
-    return "page" if match and match.view_name in names else "false"
+    return "page" if match and any(fnmatchcase(match.view_name or "", name) for name in names) else "false"
 
 
 def _badge(word: Word) -> SafeString:
