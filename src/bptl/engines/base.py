@@ -214,6 +214,7 @@ class Instance:
 
     id: str
     definition_id: str
+    definition_key: str = ""
     business_key: str = ""
     tenant_id: str = ""
     suspended: bool = False
@@ -225,6 +226,7 @@ class Resource(StrEnum):
     PROCESS_DEFINITION = "process definition"
     PROCESS_INSTANCE = "process instance"
     DEPLOYMENT = "deployment"
+    BATCH = "batch"
 
 
 class Engine(Protocol):
@@ -311,6 +313,7 @@ class Engine(Protocol):
     def instances(
         self,
         *,
+        ids: Sequence[str] | None = None,
         definition_key: str | None = None,
         business_key: str | None = None,
         variable: TextVariable | None = None,
@@ -318,7 +321,18 @@ class Engine(Protocol):
         first: int = 0,
         maximum: int = 100,
     ) -> Sequence[Instance]:
-        """Running process instances that match, by id; ``roots`` leaves out those that another one called."""
+        """Running process instances that match and that we may read, by id.
+
+        ``ids`` leaves out all others (at least one), ``roots`` those that another one called.
+        """
+
+    def delete_instances(self, ids: Sequence[str], *, reason: str) -> str:
+        """Let the engine delete these process instances (at least one) soon, by a batch; answers its id.
+
+        What they called is deleted with them, and a call activity that one of them serves is cancelled. Listeners of
+        the models are not run. Instances that are gone already are no error. ``reason`` stays in the history. Without
+        the right to create the batch: NotAuthorized, and nothing is deleted.
+        """
 
     def past_instances(
         self,

@@ -116,6 +116,7 @@ class Nobody:
     def instances(
         self,
         *,
+        ids: Sequence[str] | None = None,
         definition_key: str | None = None,
         business_key: str | None = None,
         variable: TextVariable | None = None,
@@ -123,6 +124,10 @@ class Nobody:
         first: int = 0,
         maximum: int = 100,
     ) -> Sequence[Instance]:
+        """There are no processes."""
+        _refuse()
+
+    def delete_instances(self, ids: Sequence[str], *, reason: str) -> str:
         """There are no processes."""
         _refuse()
 

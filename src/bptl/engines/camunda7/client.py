@@ -31,7 +31,12 @@ from bptl.lib.http import Tls
 ANSWER_MARGIN = timedelta(seconds=10)
 """How much longer than a long poll we wait for its answer."""
 
-RESOURCE_TYPES = {Resource.PROCESS_DEFINITION: 6, Resource.PROCESS_INSTANCE: 8, Resource.DEPLOYMENT: 9}
+RESOURCE_TYPES = {
+    Resource.PROCESS_DEFINITION: 6,
+    Resource.PROCESS_INSTANCE: 8,
+    Resource.DEPLOYMENT: 9,
+    Resource.BATCH: 13,
+}
 """The engine's numbers (org.camunda.bpm.engine.authorization.Resources)."""
 
 
@@ -238,6 +243,7 @@ class Camunda7:
     def instances(
         self,
         *,
+        ids: Sequence[str] | None = None,
         definition_key: str | None = None,
         business_key: str | None = None,
         variable: TextVariable | None = None,
@@ -246,8 +252,20 @@ class Camunda7:
         maximum: int = 100,
     ) -> Sequence[Instance]:
         """POST process-instance, by id."""
-        wanted = wire.instance_query(definition_key, variable, roots=roots) | given({"businessKey": business_key})
+        named = {"businessKey": business_key, "processInstanceIds": None if ids is None else [*ids]}
+        wanted = wire.instance_query(definition_key, variable, roots=roots) | given(named)
         return self._instances("process-instance", wanted, first, maximum)
+
+    def delete_instances(self, ids: Sequence[str], *, reason: str) -> str:
+        """POST process-instance/delete; the id of the batch."""
+        body = {
+            "processInstanceIds": [*ids],
+            "deleteReason": wire.storable(reason),
+            "skipCustomListeners": True,
+            "skipSubprocesses": False,
+            "failIfNotExists": False,
+        }
+        return str(self._rest.read("POST", "process-instance/delete", body=body)["id"])
 
     def past_instances(
         self,
