@@ -59,6 +59,7 @@ def test_definitions_are_read_with_their_xml(scene: Scene) -> None:
     assert definition.deployment_id
     assert scene.admin.definition_xml(definition.id) == (MODELS / "caught.bpmn").read_text(encoding="utf-8")
     assert scene.admin.definitions(key="no-such-process") == []
+    assert scene.admin.definitions(ids=[definition.id, "no-such-definition"]) == [definition]
 
 
 def test_an_unchanged_model_is_not_deployed_again(scene: Scene) -> None:

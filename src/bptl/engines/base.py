@@ -300,9 +300,14 @@ class Engine(Protocol):
         """Topics of the external tasks that exist now, filtered by one property at a time."""
 
     def definitions(
-        self, *, key: str | None = None, version: int | None = None, latest: bool = False
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        key: str | None = None,
+        version: int | None = None,
+        latest: bool = False,
     ) -> Sequence[Definition]:
-        """Process definitions that we may read."""
+        """Process definitions that we may read; those that we may not are left out without a word."""
 
     def definition_xml(self, definition_id: str) -> str:
         """The BPMN of one definition."""

@@ -100,7 +100,12 @@ class Nobody:
         _refuse()
 
     def definitions(
-        self, *, key: str | None = None, version: int | None = None, latest: bool = False
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        key: str | None = None,
+        version: int | None = None,
+        latest: bool = False,
     ) -> Sequence[Definition]:
         """There are no processes."""
         _refuse()

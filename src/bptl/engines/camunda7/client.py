@@ -216,10 +216,16 @@ class Camunda7:
         return [str(name) for name in self._rest.read("GET", "external-task/topic-names", query=query)]
 
     def definitions(
-        self, *, key: str | None = None, version: int | None = None, latest: bool = False
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        key: str | None = None,
+        version: int | None = None,
+        latest: bool = False,
     ) -> Sequence[Definition]:
         """GET process-definition, all pages."""
         query = {"key": key, "version": version, "latestVersion": latest or None, "sortBy": "id", "sortOrder": "asc"}
+        query |= {"processDefinitionIdIn": None if ids is None else ",".join(ids)}
         return [wire.definition(item) for item in self._rest.pages("process-definition", query)]
 
     def definition_xml(self, definition_id: str) -> str:
