@@ -13,7 +13,7 @@ from tests.acceptance import browser as chromium
 from tests.acceptance.browser import PASSWORD, USER, Scheme, Visitor
 from tests.acceptance.town import Town
 
-PROCESS_DEFINITION = 6
+PROCESS_DEFINITION, BATCH = 6, 13
 Visit = Callable[..., Visitor]
 
 
@@ -212,6 +212,46 @@ def test_axe_finds_no_serious_barrier(visit: Visit, scheme: Scheme, language: st
     assert barriers == []
 
 
+@pytest.mark.parametrize(("language", "scheme"), [("en-GB", "light"), ("nl-NL", "dark")])
+def test_axe_finds_no_serious_barrier_at_what_bptl_reaches(visit: Visit, language: str, scheme: Scheme) -> None:
+    visitor = visit(locale=language, color_scheme=scheme)
+    page = visitor.log_in("/engines/")
+    barriers = visitor.barriers()
+    page.locator("tbody a").first.click()
+    engine = page.url
+    for address in (
+        *(engine, f"{engine}change/", f"{engine}instances/", f"{engine}remove/"),
+        *("/services/", "/services/new/", "/applications/", "/applications/new/"),
+    ):
+        page.goto(address)
+        barriers += visitor.barriers()
+    assert barriers == []
+
+
+def test_an_engine_is_tested_and_an_instance_deleted_for_a_reason_without_javascript(
+    visit: Visit, inhabited: Town
+) -> None:
+    case = inhabited.one_step("kamers.niemand", business_key="kamers-weg")
+    visitor = visit(java_script_enabled=False)
+    page = visitor.log_in("/engines/")
+    page.get_by_role("link", name="operaton", exact=True).click()
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.get_by_role("region", name="What the test found")).to_contain_text("etching is allowed")
+
+    page.get_by_role("link", name="Process instances").click()
+    page.get_by_label("Business key").fill("kamers-weg")
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_role("checkbox", name=case).check()
+    page.get_by_role("button", name="Delete the marked ones").click()
+    expect(page.get_by_role("region", name="What will happen")).to_contain_text("ends this process instance")
+    page.get_by_label("Why").fill("a test of the permit desk")
+    inhabited.engine.grant("bptl", resource_type=BATCH, permissions=("CREATE",))
+    page.get_by_role("button", name="Delete", exact=True).click()
+
+    expect(page.get_by_role("status").filter(has_text="The engine deletes the instance now")).to_be_visible()
+    inhabited.wait("the engine has deleted it", lambda: inhabited.state(case) == "EXTERNALLY_TERMINATED")
+
+
 def test_a_unit_is_looked_up_copied_and_saved_for_a_modeler(visit: Visit) -> None:
     page = visit(permissions=["clipboard-read", "clipboard-write"]).log_in("/units/")
     page.get_by_role("searchbox").fill("building permit hoogte")
@@ -231,7 +271,22 @@ def test_a_unit_is_looked_up_copied_and_saved_for_a_modeler(visit: Visit) -> Non
 def test_a_phone_never_scrolls_sideways(visit: Visit, width: int) -> None:
     page = visit(viewport={"width": width, "height": 844}).log_in("/tasks/?topic=kamers.slecht")
     address = page.get_by_role("link", name="kamers.slecht").get_attribute("href") or ""
-    for shown in ("/tasks/", address, "/", "/topics/", "/units/", "/units/zgw.create_zaak/"):
+    page.goto("/engines/")
+    engine = page.locator("tbody a").first.get_attribute("href") or ""
+    for shown in (
+        *(
+            "/tasks/",
+            address,
+            "/",
+            "/topics/",
+            "/units/",
+            "/units/zgw.create_zaak/",
+            "/engines/",
+            "/services/new/",
+            "/applications/",
+        ),
+        *(engine, f"{engine}instances/"),
+    ):
         page.goto(shown)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, shown
 

@@ -33,6 +33,10 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", r"/external-task/([^/]+)", "get"),
     ("PUT", r"/external-task/([^/]+)/retries", "retries"),
     ("POST", r"/external-task/([^/]+)/(complete|failure|bpmnError|extendLock|unlock)", ""),
+    ("POST", r"/process-instance", "instances"),
+    ("POST", r"/process-instance/delete", "deleteInstances"),
+    ("GET", r"/process-definition", "definitions"),
+    ("GET", r"/authorization/check", "check"),
     ("GET", r"/process-instance/([^/]+)", "instance"),
     ("POST", r"/process-instance/([^/]+)/variables", "setVariables"),
     ("GET", r"/version", "version"),
@@ -146,6 +150,7 @@ class FakeEngine:
             self.completed: dict[str, Json] = {}
             self.thrown: dict[str, Json] = {}
             self.failures: list[Failure] = []
+            self.deletions: list[Json] = []
             self.fetched_for: list[str] = []
             self.calls: Counter[str] = Counter()
             self.ahead = 0.0
@@ -348,6 +353,33 @@ class FakeEngine:
         if not any(task.process_instance_id == instance_id for task in self.tasks.values()):
             raise Refusal(404, "InvalidRequestException", f"Process instance with id {instance_id} does not exist")
         return 200, {"id": instance_id, "definitionId": "model:1:1"}
+
+    def _instances(self, *, query: Json, body: Json) -> tuple[int, Any]:
+        first, maximum = int(query.get("firstResult", 0)), int(query.get("maxResults", 100))
+        with self.changed:
+            keys = {task.process_instance_id: task.business_key for task in self.tasks.values()}
+        found = [
+            {"id": instance_id, "definitionId": "model:1:1", "definitionKey": "model", "businessKey": keys[instance_id]}
+            for instance_id in sorted(keys)
+            if instance_id in body.get("processInstanceIds", keys)
+            and body.get("businessKey") in {None, keys[instance_id]}
+            and body.get("processDefinitionKey") in {None, "model"}
+        ]
+        return 200, found[first : first + maximum]
+
+    def _deleteInstances(self, *, query: Json, body: Json) -> tuple[int, Any]:  # noqa: N802
+        with self.changed:
+            self.deletions.append(body)
+            for task in list(self.tasks.values()):
+                if task.process_instance_id in body["processInstanceIds"]:
+                    del self.tasks[task.id]
+        return 200, {"id": f"batch-{len(self.deletions)}", "type": "instance-deletion"}
+
+    def _definitions(self, *, query: Json, body: Json) -> tuple[int, Any]:
+        return 200, [{"id": "model:1:1", "key": "model", "version": 1, "name": "A permit"}]
+
+    def _check(self, *, query: Json, body: Json) -> tuple[int, Any]:
+        return 200, {"authorized": True}
 
     def _setVariables(self, instance_id: str, *, query: Json, body: Json) -> tuple[int, Any]:  # noqa: N802
         with self.changed:

@@ -18,6 +18,8 @@ NOT_IN_SANDBOX = {
     "test_on_the_wire_a_hidden_task_looks_like_one_that_is_gone": _RIGHTS,
     "test_the_worker_may_neither_read_definitions_nor_start_nor_deploy": _RIGHTS,
     "test_the_history_is_empty_and_no_error_without_the_right_to_read_it": _RIGHTS,
+    "test_who_may_not_create_the_batch_deletes_nothing": _RIGHTS,
+    "test_to_delete_instances_takes_the_right_to_create_a_batch": _RIGHTS,
     "test_after_a_wrong_password_the_engine_refuses_even_the_right_one_for_a_while": "it does not slow down guessing",
     "test_a_failing_next_step_refuses_the_completion_and_leaves_the_task_to_us": _JAVA,
     "test_a_completion_whose_answer_never_came_has_happened_and_is_not_found_afterwards": _JAVA,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,9 +32,11 @@ WORKER = ("worker", ("READ", "UPDATE", "UPDATE_VARIABLE"))
 READER = ("reader", ("READ",))
 STRANGER: tuple[str, tuple[str, ...]] = ("stranger", ())
 FORGETFUL: tuple[str, tuple[str, ...]] = ("forgetful", ())
-PROCESS_DEFINITION, PROCESS_INSTANCE = 6, 8
+PROCESS_DEFINITION, PROCESS_INSTANCE, BATCH = 6, 8, 13
 
 LOCK = timedelta(minutes=5)
+PATIENCE = 60.0
+"""Seconds in which jobs of the engine must have run."""
 
 Result = TypeVar("Result")
 
@@ -197,6 +200,13 @@ class Scene:
         """What the history says of an instance: ACTIVE, COMPLETED, …"""
         instance_id = instance if isinstance(instance, str) else instance.id
         return str(self.wire.good("GET", f"history/process-instance/{instance_id}")["state"])
+
+    def wait_until(self, true: Callable[[], bool]) -> None:
+        """Wait for what the engine's jobs do: a batch."""
+        deadline = time.monotonic() + PATIENCE
+        while not true():
+            assert time.monotonic() < deadline, f"not within {PATIENCE} seconds"
+            time.sleep(0.1)
 
     def advance(self, by: timedelta) -> None:
         """Move the engine's clock forward; it is set back after the case."""

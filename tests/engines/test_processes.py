@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
-from bptl.engines.base import EngineRefused, InvalidRequest, NotFound
+from bptl.engines.base import EngineRefused, InvalidRequest, NotAuthorized, NotFound, Resource
 from bptl.engines.variables import decode_all, encode_all
-from tests.engines.scene import MODELS, Scene
+from tests.engines.scene import BATCH, MODELS, PROCESS_INSTANCE, Scene
 
 
 def test_an_instance_is_started_by_key_with_business_key_and_variables(scene: Scene) -> None:
@@ -57,6 +59,7 @@ def test_definitions_are_read_with_their_xml(scene: Scene) -> None:
     assert definition.deployment_id
     assert scene.admin.definition_xml(definition.id) == (MODELS / "caught.bpmn").read_text(encoding="utf-8")
     assert scene.admin.definitions(key="no-such-process") == []
+    assert scene.admin.definitions(ids=[definition.id, "no-such-definition"]) == [definition]
 
 
 def test_an_unchanged_model_is_not_deployed_again(scene: Scene) -> None:
@@ -78,6 +81,61 @@ def test_running_instances_are_listed_in_pages(scene: Scene) -> None:
     assert {instance.id for instance in (*first, *rest)} == started
     assert len(first) == 2
     assert scene.worker.instances(definition_key="two", business_key=scene.topic) == []
+
+
+def test_instances_are_found_by_their_ids_with_the_key_of_their_process(scene: Scene) -> None:
+    wanted, _other = scene.start(business_key=scene.topic), scene.start(business_key=scene.topic)
+    [found] = scene.worker.instances(ids=[wanted.id, "no-such-instance"])
+    assert (found.id, found.definition_key, found.business_key) == (wanted.id, "one", scene.topic)
+
+
+def test_instances_are_deleted_with_their_tasks_and_for_a_reason_and_one_that_is_gone_is_no_error(scene: Scene) -> None:
+    task, worker_id = scene.started_task()
+    doomed, kept = scene.start(), scene.start()
+    scene.complete(task, worker_id)
+    gone = task.process_instance_id
+    assert scene.admin.delete_instances([gone, doomed.id], reason="Wrong month, says Jansen")
+    scene.wait_until(lambda: scene.worker.instances(ids=[doomed.id]) == [])
+    past = scene.wire.good("GET", f"history/process-instance/{doomed.id}")
+    assert (past["state"], past["deleteReason"]) == ("EXTERNALLY_TERMINATED", "Wrong month, says Jansen")
+    assert scene.state(gone) == "COMPLETED"
+    assert scene.fetch_one().process_instance_id == kept.id
+
+
+def test_an_instance_that_was_called_is_deleted_with_its_caller(scene: Scene) -> None:
+    caller = scene.start("calling")
+    called = scene.fetch_one().process_instance_id
+    assert called != caller.id
+    scene.admin.delete_instances([caller.id], reason="both")
+    scene.wait_until(lambda: scene.worker.instances(ids=[caller.id, called]) == [])
+
+
+def test_deleting_an_instance_that_was_called_cancels_the_call(scene: Scene) -> None:
+    caller = scene.start("calling")
+    called = scene.fetch_one().process_instance_id
+    scene.admin.delete_instances([called], reason="the called one")
+    scene.wait_until(lambda: scene.worker.instances(ids=[called]) == [])
+    assert scene.worker.instances(ids=[caller.id]) == []
+    assert scene.state(caller) == "EXTERNALLY_TERMINATED"
+
+
+def test_who_may_not_create_the_batch_deletes_nothing(scene: Scene) -> None:
+    instance = scene.start()
+    with pytest.raises(NotAuthorized) as refused:
+        scene.worker.delete_instances([instance.id], reason="not allowed")
+    assert any("Batch" in missing for missing in refused.value.missing), refused.value.missing
+    assert scene.state(instance) == "ACTIVE"
+
+
+def test_to_delete_instances_takes_the_right_to_create_a_batch(scene: Scene) -> None:
+    name = f"deleter{uuid.uuid4().hex}"
+    scene.house.engine.rest.create_user(name, password=name)
+    scene.house.engine.rest.grant(name, resource_type=PROCESS_INSTANCE, permissions=("READ",))
+    scene.house.engine.rest.grant(name, resource_type=BATCH, permissions=("CREATE",))
+    deleter, instance = scene.house.client(name), scene.start()
+    assert deleter.may("CREATE", on=Resource.BATCH) is True
+    deleter.delete_instances([instance.id], reason="allowed")
+    scene.wait_until(lambda: deleter.instances(ids=[instance.id]) == [])
 
 
 def test_instances_are_found_by_a_text_variable_of_their_own(scene: Scene) -> None:

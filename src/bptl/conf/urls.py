@@ -11,7 +11,10 @@ from bptl.api.aggregate import AggregateView
 from bptl.web.login import Logout
 from bptl.web.rights import for_any_login
 
+handler400 = "bptl.web.error_page.refused"
 handler403 = "bptl.web.refusal.forbidden"
+handler404 = "bptl.web.error_page.not_found"
+handler500 = "bptl.web.error_page.failed"
 urlpatterns = [
     # There is one way in and out: the admin's own would know neither second factors nor an identity provider.
     path("admin/login/", login_not_required(RedirectView.as_view(url=reverse_lazy("login"), query_string=True))),

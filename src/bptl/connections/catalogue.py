@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from bptl.connections.models import Mapping
+from bptl.connections.service_models import Application
 from bptl.work_units import registry
 from bptl.work_units.contract import WorkUnit
 from bptl.work_units.description import inputs_of, outputs_of
@@ -63,6 +64,20 @@ def using(name: str) -> Sequence[Mapping]:
     """The mappings that name this unit, by its name or an old one, or that name what is not registered."""
     units = registry.load()
     names = (units.get(name).name, *units.get(name).replaces) if name in units else (name,)
+    return list(Mapping.objects.filter(unit__in=names).select_related("engine"))
+
+
+def needing(kind: str) -> Sequence[tuple[WorkUnit, Sequence[str]]]:
+    """The units that need a service of this type, each with the aliases for it."""
+    found = [(unit, [alias for alias, need in unit.needs.items() if need.kind == kind]) for unit in registry.load()]
+    return [(unit, aliases) for unit, aliases in found if aliases]
+
+
+def for_application(application: Application) -> Sequence[Mapping]:
+    """The mappings whose unit is done for applications, and may be run for this one."""
+    units = registry.load()
+    allowed = [unit for unit in units if unit.needs_application and application.may_run(unit.name)]
+    names = [name for unit in allowed for name in (unit.name, *unit.replaces)]
     return list(Mapping.objects.filter(unit__in=names).select_related("engine"))
 
 

@@ -15,7 +15,7 @@ from bptl.connections.secrets import Undecryptable
 from bptl.connections.service_models import Service, ServiceGrant
 from bptl.work_units.contract import APPLICATION, NotConnected, NotGranted, WorkUnit
 
-WHERE = "under Applications on the administration pages, or with: bptl applications"
+WHERE = "under Applications on the pages of BPTL, or with: bptl applications"
 
 
 class TaskServices:

@@ -224,6 +224,7 @@ class Instance:
 
     id: str
     definition_id: str
+    definition_key: str = ""
     business_key: str = ""
     tenant_id: str = ""
     suspended: bool = False
@@ -235,6 +236,7 @@ class Resource(StrEnum):
     PROCESS_DEFINITION = "process definition"
     PROCESS_INSTANCE = "process instance"
     DEPLOYMENT = "deployment"
+    BATCH = "batch"
 
 
 class Engine(Protocol):
@@ -315,9 +317,14 @@ class Engine(Protocol):
         """
 
     def definitions(
-        self, *, key: str | None = None, version: int | None = None, latest: bool = False
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        key: str | None = None,
+        version: int | None = None,
+        latest: bool = False,
     ) -> Sequence[Definition]:
-        """Process definitions that we may read."""
+        """Process definitions that we may read; those that we may not are left out without a word."""
 
     def definition_xml(self, definition_id: str) -> str:
         """The BPMN of one definition."""
@@ -328,6 +335,7 @@ class Engine(Protocol):
     def instances(
         self,
         *,
+        ids: Sequence[str] | None = None,
         definition_key: str | None = None,
         business_key: str | None = None,
         variable: TextVariable | None = None,
@@ -335,7 +343,18 @@ class Engine(Protocol):
         first: int = 0,
         maximum: int = 100,
     ) -> Sequence[Instance]:
-        """Running process instances that match, by id; ``roots`` leaves out those that another one called."""
+        """Running process instances that match and that we may read, by id.
+
+        ``ids`` leaves out all others (at least one), ``roots`` those that another one called.
+        """
+
+    def delete_instances(self, ids: Sequence[str], *, reason: str) -> str:
+        """Let the engine delete these process instances (at least one) soon, by a batch; answers its id.
+
+        What they called is deleted with them, and a call activity that one of them serves is cancelled. Listeners of
+        the models are not run. Instances that are gone already are no error. ``reason`` stays in the history. Without
+        the right to create the batch: NotAuthorized, and nothing is deleted.
+        """
 
     def past_instances(
         self,

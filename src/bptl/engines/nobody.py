@@ -105,7 +105,12 @@ class Nobody:
         _refuse()
 
     def definitions(
-        self, *, key: str | None = None, version: int | None = None, latest: bool = False
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        key: str | None = None,
+        version: int | None = None,
+        latest: bool = False,
     ) -> Sequence[Definition]:
         """There are no processes."""
         _refuse()
@@ -121,6 +126,7 @@ class Nobody:
     def instances(
         self,
         *,
+        ids: Sequence[str] | None = None,
         definition_key: str | None = None,
         business_key: str | None = None,
         variable: TextVariable | None = None,
@@ -128,6 +134,10 @@ class Nobody:
         first: int = 0,
         maximum: int = 100,
     ) -> Sequence[Instance]:
+        """There are no processes."""
+        _refuse()
+
+    def delete_instances(self, ids: Sequence[str], *, reason: str) -> str:
         """There are no processes."""
         _refuse()
 

@@ -258,6 +258,19 @@ class Engine:
         if touched is None or not touched.ended:
             self.instance(instance_id).finish(state, reason)
 
+    def delete(self, instance_id: str, reason: str | None) -> None:
+        """End an instance from outside, with the call that it served; a caller that has nothing else to do ends too."""
+        touched = self._touched.get(instance_id)
+        if touched is not None and touched.ended:
+            return
+        instance = self.instance(instance_id)
+        instance.finish("EXTERNALLY_TERMINATED", reason)
+        while (caller := self.caller(instance)) is not None:
+            caller.called_was_deleted(instance.row["superTaskId"], reason)
+            if not caller.ended:
+                return
+            instance = caller
+
     def _keep(self, instance: Instance) -> None:
         self._touched[instance.id] = self._instances[instance.id] = instance
         self._instances.move_to_end(instance.id)

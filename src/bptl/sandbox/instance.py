@@ -29,6 +29,7 @@ from bptl.sandbox.variables import Typed, of, python
 
 MOST_ROUNDS = 500
 """How often one command passes one node: a loop without a wait state would never end."""
+_COMPLETED: tuple[str, str | None] = ("COMPLETED", None)
 _LIVING = State.WAITING | State.STARTED | State.READY
 
 
@@ -42,6 +43,7 @@ class Instance:
         self._open: set[str] = set()
         self._thrown: deque[tuple[Any, Element]] = deque()
         self._advancing = False
+        self._end = _COMPLETED
         if row["treeJson"]:
             self.workflow = tree.load(row["treeJson"], spec=process.spec, inner=process.inner, host=self)
             self._open = self._living()
@@ -283,6 +285,12 @@ class Instance:
         self.scopes.leave(self.id)
         self.engine.ended(self)
 
+    def called_was_deleted(self, task_id: str, reason: str | None) -> None:
+        """The instance that a call activity waits for was deleted: that path ends, and perhaps all of this one."""
+        self._end = ("EXTERNALLY_TERMINATED", reason)
+        self.vanish(self.task(task_id))
+        self._end = _COMPLETED
+
     def advance(self) -> None:
         """Run until everything waits. Raises EngineError, ExpressionFailed or a SpiffWorkflow error."""
         if self._advancing:
@@ -305,7 +313,7 @@ class Instance:
             self._close(key, canceled=True)
             self.scopes.leave(key)
         if self.workflow.completed:
-            self.finish("COMPLETED")
+            self.finish(*self._end)
 
     def _count(self, rounds: Counter[Any], task: Any) -> None:
         """One more step. The instances of a multi-instance activity are no rounds."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from bptl.sandbox.engine import Engine
 from bptl.sandbox.errors import EngineError, Invalid, LoginWanted, NoPath, NoResource, NotThere
@@ -125,6 +126,7 @@ class Rest:
         routes: dict[str, Handler] = {
             "GET process-instance/{id}": lambda call: {"links": [], **shape(self._row("instance_view", call))},
             "DELETE process-instance/{id}": self._delete,
+            "POST process-instance/delete": self._delete_all,
             "PUT process-instance/{id}/suspended": self._suspend,
             "GET history/process-instance/{id}": lambda call: shape(self._row("past_instance", call)),
         }
@@ -222,7 +224,20 @@ class Rest:
     def _delete(self, call: Call) -> None:
         with self._engine.command():
             self._row("instance_view", call, missing="Process instance with id ")
-            self._engine.instance(call.path["id"]).finish("EXTERNALLY_TERMINATED", call.query.get("deleteReason"))
+            self._engine.delete(call.path["id"], call.query.get("deleteReason"))
+
+    def _delete_all(self, call: Call) -> dict[str, Any]:
+        """What other engines do by jobs of a batch is done at once, so the batch is over when it is answered."""
+        ids = call.fields.get("processInstanceIds")
+        if not ids:
+            raise Invalid("the sandbox deletes the instances of processInstanceIds, and wants at least one")
+        with self._engine.command():
+            for instance_id in dict.fromkeys(ids):
+                if self._store.row("SELECT id FROM instance_view WHERE id = ?", [instance_id]):
+                    self._engine.delete(instance_id, call.fields.get("deleteReason"))
+                elif call.fields.get("failIfNotExists", True):
+                    raise NoResource(f"Process instance with id {instance_id} does not exist")
+        return {"id": str(uuid4()), "type": "instance-deletion", "totalJobs": 1, "jobsCreated": 1}
 
     def _suspend(self, call: Call) -> None:
         with self._engine.command():

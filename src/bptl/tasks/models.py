@@ -475,7 +475,10 @@ class ServiceCall(models.Model):
     class Meta:
         verbose_name = _("call to a service")
         verbose_name_plural = _("calls to services")
-        indexes = [models.Index(name="service_call_by_task", fields=["task", "id"])]
+        indexes = [
+            models.Index(name="service_call_by_task", fields=["task", "id"]),
+            models.Index(name="service_call_by_service", fields=["service", "-began_at"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.method} {self.url}"

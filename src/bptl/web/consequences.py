@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bptl.connections.secrets import Undecryptable
-from bptl.engines.base import (
-    EngineError,
-    EngineUnavailable,
-    NotAuthenticated,
-    NotAuthorized,
-    NotFound,
-    WrongAddress,
-)
+from bptl.engines.base import EngineError, NotFound
 from bptl.tasks.lifecycle import Status
 from bptl.tasks.models import Effect, Task
 from bptl.tasks.queries import TaskStory
+from bptl.web import problems
+from bptl.web.problems import Problem
 from bptl.web.words import OUTCOMES, STATUSES
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why something was not done, and what to do now."""
-
-    title: str
-    cause: str = ""
-    todo: Sequence[str] = field(default_factory=list)
+RIGHTS = "READ, UPDATE, UPDATE_VARIABLE on Process Instance"
+"""What actions on tasks take at the engine."""
 
 
 def of_retry(story: TaskStory) -> Sequence[str]:
@@ -174,42 +162,12 @@ def stale() -> Problem:
 
 def of_engine(task: Task, error: EngineError | Undecryptable) -> Problem:
     """Why the engine did not do its part. What you typed can be sent again: no step does harm when it is repeated."""
-    name = task.engine.name if task.engine else ""
+    if task.engine is None or isinstance(error, NotFound):
+        return Problem(
+            _("The engine no longer knows this task"),
+            str(error),
+            [_("Nothing: its process was cancelled, or somebody else completed it.")],
+        )
+    found = problems.of_engine(task.engine, error, usual=RIGHTS)
     again = _("What you typed is still here: send it again when that is mended. Repeating it does no harm.")
-    match error:
-        case Undecryptable():
-            return Problem(
-                _("The password of engine %(engine)s cannot be read") % {"engine": name},
-                str(error),
-                [_("An administrator enters the password of the engine again."), again],
-            )
-        case NotAuthorized():
-            missing = ", ".join(error.missing) or error.message
-            return Problem(
-                _("Engine %(engine)s does not allow us this") % {"engine": name},
-                missing,
-                [_("Grant our user READ, UPDATE and UPDATE_VARIABLE on process instances at the engine."), again],
-            )
-        case NotAuthenticated():
-            return Problem(
-                _("Engine %(engine)s does not accept our login.") % {"engine": name},
-                error.message,
-                [_("Correct username and password of the engine."), again],
-            )
-        case NotFound():
-            return Problem(
-                _("The engine no longer knows this task"),
-                error.message,
-                [_("Nothing: its process was cancelled, or somebody else completed it.")],
-            )
-        case WrongAddress() | EngineUnavailable():
-            return Problem(
-                _("Engine %(engine)s does not answer") % {"engine": name},
-                error.message,
-                [_("Look whether the engine runs and can be reached."), again],
-            )
-    return Problem(
-        _("Engine %(engine)s refuses this") % {"engine": name},
-        error.message,
-        [_("Mend what the engine complains about."), again],
-    )
+    return Problem(found.title, found.cause, [*found.todo, again])

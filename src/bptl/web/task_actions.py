@@ -31,7 +31,7 @@ from bptl.tasks.models import Effect, Task
 from bptl.tasks.queries import TaskStory
 from bptl.web import consequences
 from bptl.web.action_forms import LONGEST_REASON, ReasonForm, SettleForm
-from bptl.web.consequences import Problem
+from bptl.web.problems import Problem
 from bptl.web.rights import person
 from bptl.web.typed import VariableRows, rows_of
 from bptl.work_units.description import inputs_of, outputs_of

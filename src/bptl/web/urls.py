@@ -7,7 +7,15 @@ from django.urls import path
 from django.views.i18n import set_language
 
 from bptl.accounts.roles import Role
-from bptl.web import account, people_pages, single_sign_on
+from bptl.web import (
+    account,
+    application_pages,
+    engine_pages,
+    instance_pages,
+    people_pages,
+    service_pages,
+    single_sign_on,
+)
 from bptl.web.audit_page import audit_csv, audit_log
 from bptl.web.icon import favicon
 from bptl.web.login import Login, Logout, PasswordChange, Welcome
@@ -66,6 +74,44 @@ urlpatterns = [
         name="effect-settle",
     ),
     path("topics/", topics, name="topics"),
+    path("engines/", engine_pages.engine_list, name="engines"),
+    path("engines/new/", engine_pages.engine_new, name="engine-new"),
+    path("engines/<int:engine_id>/", engine_pages.engine_page, name="engine"),
+    path("engines/<int:engine_id>/test/", engine_pages.engine_test, name="engine-test"),
+    path("engines/<int:engine_id>/change/", engine_pages.engine_change, name="engine-change"),
+    path("engines/<int:engine_id>/active/<str:active>/", engine_pages.engine_active, name="engine-active"),
+    path("engines/<int:engine_id>/remove/", engine_pages.engine_remove, name="engine-remove"),
+    path("engines/<int:engine_id>/instances/", instance_pages.instance_list, name="instances"),
+    path("engines/<int:engine_id>/instances/delete/", instance_pages.instance_delete, name="instances-delete"),
+    path("services/", service_pages.service_list, name="services"),
+    path("services/new/", service_pages.service_new, name="service-new"),
+    path("services/<int:service_id>/", service_pages.service_page, name="service"),
+    path("services/<int:service_id>/test/", service_pages.service_test, name="service-test"),
+    path("services/<int:service_id>/change/", service_pages.service_change, name="service-change"),
+    path("services/<int:service_id>/active/<str:active>/", service_pages.service_active, name="service-active"),
+    path("services/<int:service_id>/remove/", service_pages.service_remove, name="service-remove"),
+    path("applications/", application_pages.application_list, name="applications"),
+    path("applications/new/", application_pages.application_new, name="application-new"),
+    path("applications/import/", application_pages.application_import, name="application-import"),
+    path("applications/<int:application_id>/", application_pages.application_page, name="application"),
+    path("applications/<int:application_id>/change/", application_pages.application_change, name="application-change"),
+    path(
+        "applications/<int:application_id>/active/<str:active>/",
+        application_pages.application_active,
+        name="application-active",
+    ),
+    path("applications/<int:application_id>/remove/", application_pages.application_remove, name="application-remove"),
+    path("applications/<int:application_id>/services/new/", application_pages.grant_new, name="grant-new"),
+    path(
+        "applications/<int:application_id>/services/<int:grant_id>/",
+        application_pages.grant_change,
+        name="grant-change",
+    ),
+    path(
+        "applications/<int:application_id>/services/<int:grant_id>/remove/",
+        application_pages.grant_remove,
+        name="grant-remove",
+    ),
     path("units/", unit_list, name="units"),
     path("units/<str:name>/", unit_page, name="unit"),
     path("units/<str:name>/element-template.json", unit_template, name="unit-template"),

@@ -124,10 +124,16 @@ def test_no_table_log_incident_page_or_command_shows_a_secret(
     administrator = Client(HTTP_ACCEPT_LANGUAGE="en")
     administrator.force_login(User.objects.create_superuser("admin", password="not-used-here"))
     for row in [*Service.objects.all(), *Engine.objects.all(), *Application.objects.all()]:
-        for page in ("change", "history"):
-            address = reverse(f"admin:connections_{row._meta.model_name}_{page}", args=[row.pk])
-            shown = without_secrets(administrator.get(address).content.decode(), key)
-            assert "encrypted_" not in shown
+        name = row._meta.model_name
+        for address in (reverse(f"{name}s"), *(reverse(page, args=[row.pk]) for page in (name, f"{name}-change"))):
+            opened = administrator.get(address)
+            assert opened.status_code == 200
+            assert "encrypted_" not in without_secrets(opened.content.decode(), key)
+    granted = ServiceGrant.objects.get()
+    without_secrets(
+        administrator.get(reverse("grant-change", args=[granted.application_id, granted.pk])).content.decode(), key
+    )
+    without_secrets(administrator.get(reverse("audit")).content.decode(), key)
     for line in ("services list", "applications list", "engines list", "services test zaken", "mappings list"):
         without_secrets(CliRunner().invoke(bptl, line.split()).output, key)
 

@@ -17,7 +17,7 @@ from bptl.accounts import audit, people
 from bptl.accounts.audit import By
 from bptl.accounts.models import AuditEntry, User
 from bptl.accounts.roles import Role
-from bptl.connections.models import Engine
+from bptl.connections.mail_models import MailTemplate
 from bptl.tasks.models import Event
 from bptl.web.admin_audit import unaudited
 from tests.integration.web.conftest import MakeTask, somebody
@@ -74,15 +74,16 @@ def test_who_is_kept_out_is_let_in_again(administrator: Client) -> None:
 
 
 def test_changes_on_the_admin_pages_are_in_the_audit_log_and_nowhere_else(administrator: Client) -> None:
-    said = {"name": "main", "address": "http://engine/engine-rest/", "authentication": "none", "product": "operaton"}
-    assert administrator.post("/admin/connections/engine/add/", {**said, "active": "on"}).status_code == 302
-    engine = Engine.objects.get()
-    administrator.post(f"/admin/connections/engine/{engine.pk}/change/", {**said, "name": "other", "active": "on"})
-    administrator.post(f"/admin/connections/engine/{engine.pk}/delete/", {"post": "yes"})
-    assert [act[0] for act in acts()][-3:] == ["engine.added", "engine.changed", "engine.deleted"]
+    said = {"name": "groet", "subject": "Hallo", "text": "Dag", "html": "<p>Dag</p>"}
+    pages = "/admin/connections/mailtemplate"
+    assert administrator.post(f"{pages}/add/", said).status_code == 302
+    template = MailTemplate.objects.get()
+    administrator.post(f"{pages}/{template.pk}/change/", {**said, "subject": "Dag"})
+    administrator.post(f"{pages}/{template.pk}/delete/", {"post": "yes"})
+    assert [act[0] for act in acts()][-3:] == ["mailtemplate.added", "mailtemplate.changed", "mailtemplate.deleted"]
     assert LogEntry.objects.count() == 0
-    history = administrator.get(f"/admin/connections/engine/{engine.pk}/history/")
-    assert history["Location"] == f"/audit/?object_type=connections.engine&object_id={engine.pk}"
+    history = administrator.get(f"{pages}/{template.pk}/history/")
+    assert history["Location"] == f"/audit/?object_type=connections.mailtemplate&object_id={template.pk}"
 
 
 def test_no_admin_page_changes_something_in_silence() -> None:

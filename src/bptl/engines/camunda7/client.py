@@ -35,7 +35,12 @@ from bptl.lib.http import Tls
 ANSWER_MARGIN = timedelta(seconds=10)
 """How much longer than a long poll we wait for its answer."""
 
-RESOURCE_TYPES = {Resource.PROCESS_DEFINITION: 6, Resource.PROCESS_INSTANCE: 8, Resource.DEPLOYMENT: 9}
+RESOURCE_TYPES = {
+    Resource.PROCESS_DEFINITION: 6,
+    Resource.PROCESS_INSTANCE: 8,
+    Resource.DEPLOYMENT: 9,
+    Resource.BATCH: 13,
+}
 """The engine's numbers (org.camunda.bpm.engine.authorization.Resources)."""
 
 
@@ -242,10 +247,16 @@ class Camunda7:
         return wire.external_task(tasks[0]).created_at if tasks else None
 
     def definitions(
-        self, *, key: str | None = None, version: int | None = None, latest: bool = False
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        key: str | None = None,
+        version: int | None = None,
+        latest: bool = False,
     ) -> Sequence[Definition]:
         """GET process-definition, all pages."""
         query = {"key": key, "version": version, "latestVersion": latest or None, "sortBy": "id", "sortOrder": "asc"}
+        query |= {"processDefinitionIdIn": None if ids is None else ",".join(ids)}
         return [wire.definition(item) for item in self._rest.pages("process-definition", query)]
 
     def definition_xml(self, definition_id: str) -> str:
@@ -269,6 +280,7 @@ class Camunda7:
     def instances(
         self,
         *,
+        ids: Sequence[str] | None = None,
         definition_key: str | None = None,
         business_key: str | None = None,
         variable: TextVariable | None = None,
@@ -277,8 +289,20 @@ class Camunda7:
         maximum: int = 100,
     ) -> Sequence[Instance]:
         """POST process-instance, by id."""
-        wanted = wire.instance_query(definition_key, variable, roots=roots) | given({"businessKey": business_key})
+        named = {"businessKey": business_key, "processInstanceIds": None if ids is None else [*ids]}
+        wanted = wire.instance_query(definition_key, variable, roots=roots) | given(named)
         return self._instances("process-instance", wanted, first, maximum)
+
+    def delete_instances(self, ids: Sequence[str], *, reason: str) -> str:
+        """POST process-instance/delete; the id of the batch."""
+        body = {
+            "processInstanceIds": [*ids],
+            "deleteReason": wire.storable(reason),
+            "skipCustomListeners": True,
+            "skipSubprocesses": False,
+            "failIfNotExists": False,
+        }
+        return str(self._rest.read("POST", "process-instance/delete", body=body)["id"])
 
     def past_instances(
         self,

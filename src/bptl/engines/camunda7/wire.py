@@ -177,10 +177,14 @@ def instance_query(definition_key: str | None, variable: TextVariable | None, *,
 
 
 def instance(data: Mapping[str, Any]) -> Instance:
-    """A ProcessInstanceDto or HistoricProcessInstanceDto."""
+    """A ProcessInstanceDto or HistoricProcessInstanceDto; the former has no key of its definition before 7.21."""
+    definition_id = data.get("definitionId") or data.get("processDefinitionId") or ""
+    # An id is key:version:number, unless that would be too long.
+    in_id = definition_id.partition(":")[0] if definition_id.count(":") == 2 else ""
     return Instance(
         id=data["id"],
-        definition_id=data.get("definitionId") or data.get("processDefinitionId") or "",
+        definition_id=definition_id,
+        definition_key=data.get("definitionKey") or data.get("processDefinitionKey") or in_id,
         business_key=data.get("businessKey") or "",
         tenant_id=data.get("tenantId") or "",
         suspended=bool(data.get("suspended")),
