@@ -314,6 +314,8 @@ class Task(models.Model):
             models.Index(F("topic"), BACKWARDS, name="task_by_topic"),
             # The list of one group, and how many and how recent the failures of each group are.
             models.Index(F("error_group"), BACKWARDS, name="task_by_error_group", condition=_FAILED),
+            # What went wrong since a time (bptl.telling).
+            models.Index(name="task_failed_lately", fields=["changed_at"], condition=_FAILED),
             models.Index(name="task_error_times", fields=["error_group", "-changed_at"], condition=_FAILED),
             models.Index(name="task_by_instance", fields=["process_instance_id"]),
             models.Index(name="task_by_business_key", fields=["business_key"], condition=~Q(business_key="")),

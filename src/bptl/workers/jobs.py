@@ -10,6 +10,7 @@ from django.conf import settings
 from bptl.tasks.upkeep import retention
 from bptl.tasks.upkeep import sweep as sweeping
 from bptl.tasks.wake import wake
+from bptl.telling import rounds
 from bptl.workers import local
 from bptl.workers.app import app
 
@@ -45,3 +46,10 @@ def retain(**_: Any) -> None:
     floor = local.floor()
     sweeping.tidy()
     retention.remove(retention.configured(), seconds=RETENTION_SECONDS, wait=floor.stopping.wait)
+
+
+@app.task(name="bptl.tell")
+def tell(**_: Any) -> None:
+    """Look what goes wrong, and tell people of it."""
+    local.floor()  # refuses where no worker is
+    rounds.run()
