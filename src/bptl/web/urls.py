@@ -7,7 +7,7 @@ from django.urls import path
 from django.views.i18n import set_language
 
 from bptl.accounts.roles import Role
-from bptl.web import account, people_pages, single_sign_on
+from bptl.web import account, incident_pages, people_pages, single_sign_on
 from bptl.web.audit_page import audit_csv, audit_log
 from bptl.web.icon import favicon
 from bptl.web.login import Login, Logout, PasswordChange, Welcome
@@ -61,6 +61,13 @@ urlpatterns = [
         needs(Role.OPERATOR)(Settle.as_view()),
         name="effect-settle",
     ),
+    path("incidents/", incident_pages.incidents, name="incidents"),
+    path("incidents/test/", incident_pages.test_installation, name="incident-test"),
+    path("incidents/<int:incident_id>/", incident_pages.incident_page, name="incident"),
+    path("incidents/<int:incident_id>/mute/", incident_pages.mute, name="incident-mute"),
+    path("incidents/<int:incident_id>/unmute/", incident_pages.unmute, name="incident-unmute"),
+    path("mappings/<int:mapping_id>/owner/", incident_pages.mapping_owner, name="mapping-owner"),
+    path("mappings/<int:mapping_id>/owner/test/", incident_pages.test_owner, name="mapping-owner-test"),
     path("units/", unit_list, name="units"),
     path("units/<str:name>/", unit_page, name="unit"),
     path("units/<str:name>/element-template.json", unit_template, name="unit-template"),

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.conf import Settings
 from django.db.models.functions import Now
+from pytest_django.fixtures import Settings
 
 from bptl.connections.models import Engine, Mapping
 from bptl.tasks.error_groups import group_of

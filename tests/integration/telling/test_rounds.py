@@ -6,11 +6,11 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.conf import Settings
 from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from bptl.accounts.audit import By
 from bptl.accounts.models import AuditEntry
