@@ -37,7 +37,7 @@ GIVE_UP_AFTER = timedelta(hours=24)
 
 _CLAIM = """
 UPDATE telling_message SET tries = tries + 1,
-    next_try_at = now() + (%s::int[])[least(tries + 1, %s)] * interval '1 minute'
+    next_try_at = now() + greatest((%s::int[])[least(tries + 1, %s)] * interval '1 minute', %s)
 WHERE id = (
     SELECT id FROM telling_message
     WHERE next_try_at <= statement_timestamp() AND channel <> ALL(%s::text[]) AND recipient <> ALL(%s::text[])
@@ -61,7 +61,7 @@ def send(*, seconds: float) -> int:
     silent: set[str] = set()
     sent = 0
     while time.monotonic() < until:
-        claimed = sql.query(_CLAIM, [list(WAITS), len(WAITS), list(silent_channels), list(silent)])
+        claimed = sql.query(_CLAIM, [list(WAITS), len(WAITS), longest_try(), list(silent_channels), list(silent)])
         if not claimed:
             break
         message = Message.objects.select_related("mapping").get(id=claimed[0].id)
@@ -73,6 +73,12 @@ def send(*, seconds: float) -> int:
         else:
             silent.add(message.recipient)
     return sent
+
+
+def longest_try() -> timedelta:
+    """How long a try may take; nobody else takes its message before. Talking to a mail server has nine steps at most,
+    each with its own time-out."""
+    return timedelta(seconds=10 * settings.EMAIL_TIMEOUT)
 
 
 def attempt(message: Message) -> Exception | None:
