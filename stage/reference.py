@@ -125,11 +125,12 @@ def rows() -> str:
 
     from bptl.connections import models as connections
     from bptl.tasks import models as tasks
+    from bptl.telling import models as telling
 
     lines = [
         "# Database rows",
         "",
-        "Made from `src/bptl/tasks/models.py` and `src/bptl/connections/models.py` by `./run docs`. Read them freely;",
+        "Made from `models.py` of `tasks`, `telling` and `connections` by `./run docs`. Read them freely;",
         "change them with pages and commands only: a row that is changed by hand may break a promise that rests on it.",
         "Which row is written when is in [the walk of a task](../explanation/walk.md#rows). Times are PostgreSQL's",
         "unless they say otherwise. Tables of Django, of django-celery-beat and of people's logins are not listed.",
@@ -137,6 +138,7 @@ def rows() -> str:
     with translation.override("en"):
         for model in (
             *(tasks.Task, tasks.Lease, tasks.Event, tasks.Fetch, tasks.Process, tasks.PollLeadership),
+            *(telling.Incident, telling.Sighting, telling.Message, telling.Look),
             *(connections.Engine, connections.Mapping, connections.MailTemplate),
         ):
             lines += _model(model)

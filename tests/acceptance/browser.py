@@ -51,7 +51,8 @@ def started(program: str) -> Iterator[Browser]:
 class Visitor:
     """Somebody at the pages, logged in; ``said`` collects what the browser complains about."""
 
-    def __init__(self, browser: Browser, town: Town, **context: Any) -> None:
+    def __init__(self, browser: Browser, town: Town, *, user: str = USER, **context: Any) -> None:
+        self._user = user
         self._context = browser.new_context(base_url=town.topology.web_url, **context)
         self.page: Page = self._context.new_page()
         self.page.set_default_timeout(20_000)
@@ -62,7 +63,7 @@ class Visitor:
     def log_in(self, page: str = "/") -> Page:
         """Go to a page by way of the login."""
         self.page.goto(page)
-        self.page.locator("#id_username").fill(USER)
+        self.page.locator("#id_username").fill(self._user)
         self.page.locator("#id_password").fill(PASSWORD)
         self.page.locator("#id_password").press("Enter")
         self.page.wait_for_url(lambda url: "/login/" not in url)

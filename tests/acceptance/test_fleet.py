@@ -144,7 +144,7 @@ def test_two_beats_and_two_pollers_do_every_task_once(fleet: Fleet) -> None:
 def test_each_job_is_done_by_the_processes_of_its_queue(fleet: Fleet) -> None:
     # The address is given with each message: Celery itself would take the one of this process's environment.
     client = Celery(set_as_current=False)
-    refused = {"poll": ("bptl.retain", "bptl.sweep", "bptl.work"), "work": ("bptl.poll",)}
+    refused = {"poll": ("bptl.retain", "bptl.sweep", "bptl.tell", "bptl.work"), "work": ("bptl.poll",)}
     queues = {"poll": "long-polling", "work": "celery"}
     for kind, jobs in refused.items():
         for job in jobs:

@@ -26,6 +26,7 @@ VERBS = (
     Verb("configure", "bptl.cli.configure", "Bring engines, services, applications and mappings to what a file says."),
     Verb("secrets", "bptl.cli.secrets", "The keys under which secrets are stored."),
     Verb("tasks", "bptl.cli.task_commands", "Where tasks are, and what to do about them."),
+    Verb("incidents", "bptl.cli.incidents", "What goes wrong, and what was told of it."),
     Verb("people", "bptl.cli.people", "Who may log in, with which role."),
     Verb("tokens", "bptl.cli.tokens", "Keys by which machines call the REST API."),
     Verb("units", "bptl.cli.units", "The catalogue of work units."),

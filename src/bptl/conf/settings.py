@@ -441,6 +441,66 @@ DEFAULT_FROM_EMAIL = environment.text(
 if "@" not in parseaddr(DEFAULT_FROM_EMAIL)[1] or not DEFAULT_FROM_EMAIL.isprintable():
     environment.fault("DEFAULT_FROM_EMAIL", "is no mail address; write name@example.nl, or Name <name@example.nl>")
 
+# -- Telling people ----------------------------------------------------------------------------------------------------
+
+BPTL_PAGES_URL = environment.text(
+    "BPTL_PAGES_URL",
+    default="",
+    help="Where people reach the pages, such as https://bptl.example.com/; for links in messages, which have none "
+    "without it.",
+)
+if BPTL_PAGES_URL and not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", BPTL_PAGES_URL):
+    environment.fault("BPTL_PAGES_URL", f"is {BPTL_PAGES_URL!r}; use an address such as https://bptl.example.com/")
+BPTL_INCIDENT_MAIL = environment.csv(
+    "BPTL_INCIDENT_MAIL",
+    help="Mail addresses that are told of incidents of which no mapping, or one without an owner, is the place.",
+)
+for _address in BPTL_INCIDENT_MAIL:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", _address) or not _address.isascii():
+        environment.fault("BPTL_INCIDENT_MAIL", f"{_address!r} is no mail address; write beheer@example.nl")
+BPTL_INCIDENT_WEBHOOK = environment.text(
+    "BPTL_INCIDENT_WEBHOOK", default="", help="Address that is called for the same incidents, http(s)."
+)
+BPTL_INCIDENT_WEBHOOK_SECRET = environment.secret(
+    "BPTL_INCIDENT_WEBHOOK_SECRET", default="", help="Signs those calls (HMAC-SHA256); 16 characters or more."
+)
+if BPTL_INCIDENT_WEBHOOK:
+    if not re.fullmatch(r"https?://[^/?#@\s\\]+(/\S*)?", BPTL_INCIDENT_WEBHOOK):
+        environment.fault("BPTL_INCIDENT_WEBHOOK", "is no http(s) address; a login in it is refused")
+    if len(BPTL_INCIDENT_WEBHOOK_SECRET) < 16:
+        environment.fault(
+            "BPTL_INCIDENT_WEBHOOK_SECRET", "needs 16 characters or more; make one with: openssl rand -hex 24"
+        )
+BPTL_WEBHOOK_NETWORKS = environment.networks(
+    "BPTL_WEBHOOK_NETWORKS",
+    help="Networks of your own that webhooks may reach, such as 10.1.0.0/16; others than public ones are refused.",
+)
+BPTL_INCIDENT_LANGUAGE = environment.text(
+    "BPTL_INCIDENT_LANGUAGE", default="nl", choices=("nl", "en"), help="Language of messages about incidents."
+)
+BPTL_INCIDENT_DIGEST = environment.text(
+    "BPTL_INCIDENT_DIGEST",
+    default="daily",
+    choices=("daily", "hourly", "off"),
+    help="How often each mail address gets what happened in one mail, when something did.",
+)
+BPTL_INCIDENT_DIGEST_HOUR = environment.integer(
+    "BPTL_INCIDENT_DIGEST_HOUR",
+    default=7,
+    minimum=0,
+    maximum=23,
+    help="Hour of the day (of the time zone of BPTL, Europe/Amsterdam) at which a daily digest goes out.",
+)
+BPTL_INCIDENT_TELL_END = environment.boolean(
+    "BPTL_INCIDENT_TELL_END", default=True, help="Tell also that an incident is over."
+)
+BPTL_RETENTION_INCIDENT_DAYS = environment.integer(
+    "BPTL_RETENTION_INCIDENT_DAYS",
+    default=180,
+    minimum=1,
+    help="Days for which an incident that has ended, and what was told of it, is kept.",
+)
+
 # -- Django ----------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -448,6 +508,7 @@ INSTALLED_APPS = [
     "bptl.api",
     "bptl.connections",
     "bptl.tasks",
+    "bptl.telling",
     "bptl.web",
     "bptl.workers",
     "axes",

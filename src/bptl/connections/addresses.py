@@ -48,6 +48,21 @@ def secure(text: str) -> str:
     return f"https://{parts.netloc.lower()}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
 
 
+def webhook(text: str) -> str:
+    """An http(s) address that is called, with path and query; without a login. Raises ValidationError."""
+    address = text.strip()
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or parts.fragment or "\\" in address or any(letter.isspace() for letter in address):
+        raise ValidationError(_("Enter an http(s) address, such as https://host/hooks/bptl."))
+    if "@" in parts.netloc:
+        raise ValidationError(_("Leave username and password out of the address: there they would be stored in clear."))
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
+
+
 def checked(field: str, check: Callable[[str], str], value: str) -> str:
     """``check`` of a value, with its fault under the name of its field. Raises ValidationError."""
     try:

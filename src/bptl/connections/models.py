@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MinValueValidator, validate_email
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -180,8 +180,21 @@ class Mapping(models.Model):
     )
     without_tenant = models.BooleanField(_("only tasks without tenant"), default=False)
     local_variables = models.BooleanField(_("only local variables"), default=False)
+    owner_name = models.CharField(
+        _("owner"), max_length=200, blank=True, help_text=_("Who is told when its tasks fail: a team or a person.")
+    )
+    owner_mail = ArrayField(
+        models.CharField(max_length=254, validators=[validate_email]),
+        verbose_name=_("mail addresses of the owner"),
+        default=list,
+        blank=True,
+    )
+    owner_webhook = models.CharField(_("webhook of the owner"), max_length=500, blank=True)
+    encrypted_owner_secret = EncryptedField(_("secret of the webhook (encrypted)"))
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    owner_secret = Clear("encrypted_owner_secret")
 
     class Meta:
         verbose_name = _("mapping")
@@ -214,6 +227,11 @@ class Mapping(models.Model):
                 condition=models.Q(without_tenant=False) | models.Q(tenant_ids=[]),
                 violation_error_message=_("Choose tenants or tasks without tenant, not both."),
             ),
+            models.CheckConstraint(
+                name="mapping_webhook_is_signed",
+                condition=models.Q(owner_webhook="") | ~models.Q(encrypted_owner_secret=""),
+                violation_error_message=_("A webhook needs a secret that signs what is sent to it."),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -224,6 +242,11 @@ class Mapping(models.Model):
         """The engine's name, or what stands for it where there is none."""
         return self.engine.name if self.engine else WITHOUT_ENGINE
 
+    @property
+    def has_owner(self) -> bool:
+        """Whether somebody of its own is told of what happens to its tasks."""
+        return bool(self.owner_mail or self.owner_webhook)
+
     def clean(self) -> None:
         """Normalise lists, so that equal filters are equal rows, and refuse a retry plan that nobody can read.
 
@@ -232,6 +255,9 @@ class Mapping(models.Model):
         super().clean()
         self.definition_keys = sorted(set(self.definition_keys or []))
         self.tenant_ids = sorted(set(self.tenant_ids or []))
+        self.owner_mail = sorted(set(self.owner_mail or []))
+        if self.owner_webhook:
+            self.owner_webhook = checked("owner_webhook", addresses.webhook, self.owner_webhook)
         filters = (self.business_key, self.definition_keys, self.version_tag, self.tenant_ids, self.without_tenant)
         if self.engine_id is None and any(filters):
             raise ValidationError(_("Calls of the REST API have nothing to filter by: leave the filters empty."))

@@ -33,7 +33,8 @@ def rotate() -> int:
         columns = [field.attname for field in model._meta.concrete_fields if isinstance(field, EncryptedField)]
         if not columns:
             continue
-        for row in model._default_manager.select_for_update():
+        # By the key: in the order of a list some would be joined to what need not be locked.
+        for row in model._default_manager.order_by("pk").select_for_update():
             held = [column for column in columns if getattr(row, column)]
             for column in held:
                 try:

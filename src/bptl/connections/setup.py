@@ -133,6 +133,11 @@ class MappingItem(Item):
     tenant_ids: list[str] = []
     without_tenant: bool = False
     local_variables: bool = False
+    owner_name: str = Field("", description="Who is told when its tasks fail.")
+    owner_mail: list[str] = []
+    owner_webhook: str = ""
+    owner_secret: SecretStr | None = Field(None, description="Better: owner_secret_file.")
+    owner_secret_file: Path | None = None
 
 
 class Engines(ConfigurationModel):  # type: ignore[metaclass]  # theirs, by design

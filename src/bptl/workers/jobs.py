@@ -10,6 +10,7 @@ from django.conf import settings
 from bptl.tasks.upkeep import minutes, retention
 from bptl.tasks.upkeep import sweep as sweeping
 from bptl.tasks.wake import wake
+from bptl.telling import rounds
 from bptl.workers import local
 from bptl.workers.app import app
 
@@ -46,3 +47,10 @@ def retain(**_: Any) -> None:
     minutes.count()
     sweeping.tidy()
     retention.remove(retention.configured(), seconds=RETENTION_SECONDS, wait=floor.stopping.wait)
+
+
+@app.task(name="bptl.tell")
+def tell(**_: Any) -> None:
+    """Look what goes wrong, and tell people of it."""
+    local.floor()  # refuses where no worker is
+    rounds.run()

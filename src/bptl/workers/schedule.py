@@ -33,6 +33,7 @@ SWEEP_EVERY = 4.0
 """Seconds. A dead process is found when it has been silent for 15 s: what comes on top of that is this interval."""
 
 RETAIN_EVERY = 60.0
+TELL_EVERY = 15.0
 
 LOOK_EVERY = 4.0
 """Seconds between heartbeats, and between looks for a changed schedule."""
@@ -44,6 +45,7 @@ each message: that goes by the clock of the worker, and one that runs fast would
 app.conf.beat_schedule = {
     "poll": {"task": "bptl.poll", "schedule": POLL_EVERY, "options": {"queue": LONG_POLLING}},
     "sweep": {"task": "bptl.sweep", "schedule": SWEEP_EVERY, "options": {"queue": WORK}},
+    "telling": {"task": "bptl.tell", "schedule": TELL_EVERY, "options": {"queue": WORK}},
     "retention": {"task": "bptl.retain", "schedule": RETAIN_EVERY, "options": {"queue": WORK}},
 }
 SCHEDULER = "bptl.workers.schedule:Scheduler"

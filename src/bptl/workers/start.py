@@ -37,8 +37,9 @@ from bptl.workers.waker import Waker
 
 log = get_logger(__name__)
 
-JOBS_AT_ONCE = 2
-"""Celery's own threads: jobs only poke the places, and a second poll message must find somebody to refuse it."""
+JOBS_AT_ONCE = 3
+"""Celery's own threads: most jobs only poke the places. Retention and a mail server that does not answer take seconds,
+and the sweep waits for neither; a second poll message must find somebody to refuse it."""
 
 TELL_EVERY = 5.0
 """Seconds between the events by which Celery's monitoring knows a process, as between our own heartbeats: Celery's own

@@ -49,6 +49,7 @@ SAMPLES: dict[str, Any] = {
     "service_id": 1,
     "application_id": 1,
     "grant_id": 1,
+    "incident_id": 1,
     "name": "demo.quick",
     "object_id": "1",
     "content_type_id": 1,

@@ -18,7 +18,7 @@ def queue_of(job: str, **options: object) -> str:
 
 
 def test_the_router_sends_the_poll_to_its_own_queue_and_every_other_job_to_the_workers() -> None:
-    work = dict.fromkeys(("bptl.retain", "bptl.sweep", "bptl.work"), WORK)
+    work = dict.fromkeys(("bptl.retain", "bptl.sweep", "bptl.tell", "bptl.work"), WORK)
     assert {job: queue_of(job) for job in OURS} == {"bptl.poll": LONG_POLLING, **work}
     assert queue_of("a.job.of.another.package") == WORK
     assert queue_of("celery.backend_cleanup") == WORK
@@ -29,7 +29,7 @@ def test_beat_sends_every_job_to_the_queue_of_the_router() -> None:
         assert entry["options"]["queue"] == queue_of(entry["task"])
 
 
-@pytest.mark.parametrize("job", ["bptl.poll", "bptl.retain", "bptl.sweep", "bptl.work"])
+@pytest.mark.parametrize("job", ["bptl.poll", "bptl.retain", "bptl.sweep", "bptl.tell", "bptl.work"])
 def test_a_process_refuses_a_job_that_is_not_of_its_queue(job: str) -> None:
     with pytest.raises(WrongQueue):
         app.tasks[job]()

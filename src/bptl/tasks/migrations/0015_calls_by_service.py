@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks', '0012_acts_of_people'),
+        ('tasks', '0014_minutes'),
     ]
 
     operations = [
