@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from bptl.tasks import mapping_changes
 from bptl.tasks.upkeep import retention
 from bptl.tasks.upkeep import sweep as sweeping
 from bptl.tasks.wake import wake
@@ -41,7 +42,8 @@ def sweep(**_: Any) -> None:
 
 @app.task(name="bptl.retain")
 def retain(**_: Any) -> None:
-    """Take away data and rows that have been kept long enough; ends when this worker stops."""
+    """Take away what has been kept long enough, data, rows and pauses that are over; ends when this worker stops."""
     floor = local.floor()
+    mapping_changes.resume_due()
     sweeping.tidy()
     retention.remove(retention.configured(), seconds=RETENTION_SECONDS, wait=floor.stopping.wait)
