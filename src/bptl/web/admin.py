@@ -11,15 +11,14 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp import admin as _apps  # noqa: F401 - as above
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from bptl.accounts.models import Token, User
+from bptl.accounts.models import User
 from bptl.connections.mail_models import MailTemplate
-from bptl.connections.models import Engine, Mapping
+from bptl.connections.models import Engine
 from bptl.connections.service_models import Application, Service
 from bptl.tasks.models import Fetch, Process, Task
-from bptl.web.admin_accounts import PersonAdmin, TokenAdmin
+from bptl.web.admin_accounts import PersonAdmin
 from bptl.web.admin_engines import EngineAdmin
 from bptl.web.admin_mail import MailTemplateAdmin
-from bptl.web.admin_mappings import MappingAdmin
 from bptl.web.admin_services import ApplicationAdmin, ServiceAdmin
 from bptl.web.admin_tasks import FetchAdmin, ProcessAdmin, TaskAdmin
 
@@ -32,11 +31,9 @@ admin.site.register(User, PersonAdmin)
 admin.site.unregister(Group)
 # These pages would show the keys of second factors to every administrator.
 admin.site.unregister([StaticDevice, TOTPDevice])
-admin.site.register(Token, TokenAdmin)
 admin.site.register(Engine, EngineAdmin)
 admin.site.register(Service, ServiceAdmin)
 admin.site.register(Application, ApplicationAdmin)
-admin.site.register(Mapping, MappingAdmin)
 admin.site.register(MailTemplate, MailTemplateAdmin)
 admin.site.register(Task, TaskAdmin)
 admin.site.register(Fetch, FetchAdmin)

@@ -11,8 +11,7 @@ from django.urls import reverse
 
 from bptl.accounts.models import AuditEntry, User
 from bptl.accounts.roles import Role
-from bptl.connections import bindings
-from bptl.connections.models import Engine, Mapping
+from bptl.connections.models import Engine
 from bptl.connections.service_models import Application, Service, ServiceGrant
 from bptl.work_units import registry
 from tests.doubles.certificates import Authority
@@ -152,22 +151,3 @@ def test_the_audit_log_names_the_grants_of_an_application_and_no_secret(administ
         ("application.changed", "admin", {"fields": ["secret"], "changed": ["Vergunningen → zaken"]}),
         ("application.changed", "admin", {"fields": [], "deleted": ["Vergunningen → zaken"]}),
     ]
-
-
-def test_a_mapping_is_refused_without_what_its_unit_needs_and_says_what_that_is(
-    administrator: Client, zaken: Service
-) -> None:
-    engine = Engine.objects.create(name="main", address="http://127.0.0.1:1/", authentication="none")
-    page = reverse("admin:connections_mapping_add")
-    filled: dict[str, object] = {"engine": str(engine.pk), "topic": "lees", "unit": "test.read_zaak"}
-    refused = administrator.post(page, entered(administrator, page, **filled, error_codes="{}"))
-    assert "service zrc is missing: Zaken API" in refused.content.decode()
-    assert Mapping.objects.count() == 0
-    given = {"services-TOTAL_FORMS": "1", "services-0-alias": "zrc", "services-0-service": str(zaken.pk)}
-    accepted = administrator.post(page, entered(administrator, page, **filled, **given, error_codes="{}"))
-    assert accepted.status_code == 302
-    mapping = Mapping.objects.get()
-    assert bindings.of(mapping) == {"zrc": zaken}
-    shown = administrator.get(reverse("admin:connections_mapping_change", args=[mapping.pk])).content.decode()
-    assert "zrc: zrc, Zaken API" in shown
-    assert "(optional)" in shown

@@ -43,6 +43,7 @@ SAMPLES: dict[str, Any] = {
     "active": "off",
     "effect_id": 1,
     "mapping_id": 1,
+    "token_id": 1,
     "name": "demo.quick",
     "object_id": "1",
     "content_type_id": 1,
