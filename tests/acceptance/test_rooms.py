@@ -267,6 +267,78 @@ def test_a_unit_is_looked_up_copied_and_saved_for_a_modeler(visit: Visit) -> Non
     assert saved.value.suggested_filename == "kamers.slecht.json"
 
 
+def test_a_mapping_is_added_for_a_case_that_waits_then_paused_and_resumed(visit: Visit, inhabited: Town) -> None:
+    visitor = visit()
+    case = inhabited.one_step("kamers.nieuw", business_key="kamers-nieuw", hoogte=4)
+    page = visitor.log_in("/mappings/add/?topic=kamers.nieuw")
+    page.get_by_label("Work unit").select_option("demo.decide")
+    expect(page.get_by_role("complementary", name="demo.decide")).to_contain_text("Height of the building in metres.")
+    plan = page.get_by_label("Retry plan")
+    plan.fill("often")
+    expect(page.get_by_text("is no duration of days")).to_be_visible()
+    expect(plan).to_be_focused()
+    barriers = visitor.barriers()
+    plan.fill("R3/PT5M")
+    expect(page.get_by_text("is no duration of days")).to_have_count(0)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="kamers.nieuw", level=1)).to_be_visible()
+    inhabited.wait("the case ended", lambda: inhabited.ended(case))
+
+    page.get_by_role("link", name="Pause", exact=True).click()
+    page.get_by_label("Why").fill("the rules change tomorrow")
+    page.get_by_label("Until").fill("2099-01-01T08:00")
+    barriers += visitor.barriers()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("region", name="Paused: nothing is fetched")).to_contain_text("the rules change tomorrow")
+    case = inhabited.one_step("kamers.nieuw", business_key="kamers-nieuw-2", hoogte=4)
+    page.reload()
+    expect(page.get_by_text("1 task of this topic waits at operaton")).to_be_visible()
+    assert not inhabited.ended(case)
+    page.get_by_role("link", name="Resume").click()
+    page.get_by_label("Why").fill("they stay as they are")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("status").filter(has_text="kamers.nieuw is resumed.")).to_be_visible()
+    inhabited.wait("the case ended", lambda: inhabited.ended(case))
+    assert barriers + visitor.barriers() == []
+
+
+def test_a_token_is_made_and_the_machine_that_has_it_is_let_in(visit: Visit, inhabited: Town) -> None:
+    visitor = visit()
+    page = visitor.log_in("/tokens/add/")
+    page.get_by_label("Name").fill("kamers")
+    page.get_by_label("Acts as").select_option(USER)
+    barriers = visitor.barriers()
+    page.get_by_role("button", name="Make the token").click()
+    key = page.locator("#key").inner_text()
+
+    def status() -> int:
+        asked = page.request.post("/api/v1/work-unit", headers={"Authorization": f"Token {key}"}, data={})
+        return asked.status
+
+    assert status() == 400, "it is let in, and asked for what is missing"
+    page.get_by_role("link", name="All API tokens").click()
+    barriers += visitor.barriers()
+    page.get_by_role("link", name="Revoke kamers").click()
+    page.get_by_label("Why").fill("only for a test")
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_role("row").filter(has_text="kamers")).to_contain_text("revoked")
+    assert status() == 401
+    assert barriers + visitor.barriers() == []
+
+
+def test_the_pages_of_mappings_and_tokens_have_no_barrier_in_the_dark_and_in_dutch(visit: Visit) -> None:
+    visitor = visit(locale="nl-NL", color_scheme="dark")
+    page = visitor.log_in("/mappings/")
+    barriers = visitor.barriers()
+    page.get_by_role("link", name="kamers.slecht", exact=True).click()
+    expect(page.get_by_role("heading", name="Hoe het gaat")).to_be_visible()
+    barriers += visitor.barriers()
+    for address in ("/mappings/add/?unit=zgw.create_zaak", "/mappings/?q=nothing", "/tokens/", "/tokens/add/"):
+        page.goto(address)
+        barriers += visitor.barriers()
+    assert barriers == []
+
+
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_phone_never_scrolls_sideways(visit: Visit, width: int) -> None:
     page = visit(viewport={"width": width, "height": 844}).log_in("/tasks/?topic=kamers.slecht")
@@ -284,6 +356,10 @@ def test_a_phone_never_scrolls_sideways(visit: Visit, width: int) -> None:
             "/engines/",
             "/services/new/",
             "/applications/",
+            "/mappings/",
+            "/mappings/add/?unit=zgw.create_zaak",
+            "/tokens/",
+            "/tokens/add/",
         ),
         *(engine, f"{engine}instances/"),
     ):
@@ -312,6 +388,6 @@ def test_with_the_right_to_read_the_process_is_drawn_with_its_step_and_the_mark_
 
 
 def test_the_administration_works_under_the_same_protection(visit: Visit) -> None:
-    page = visit().log_in("/admin/connections/mapping/")
-    page.get_by_role("link", name="kamers.slecht").click()
+    page = visit().log_in("/admin/connections/engine/")
+    page.get_by_role("link", name="operaton", exact=True).click()
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_visible()

@@ -22,6 +22,10 @@ COMMAND_LINE = "command line"
 """The actor of what was done with the ``bptl`` command: it knows no person."""
 
 
+ITSELF = "BPTL"
+"""The actor of what nobody does at that moment, such as the end of a pause."""
+
+
 @dataclass(frozen=True, slots=True)
 class By:
     """Who does it, and from which address; an empty address is none."""

@@ -43,7 +43,7 @@ _LABELS = {
 }
 _MEANINGS = {
     Role.VIEWER: _("Sees where tasks are and why; of variables and calls only names and types."),
-    Role.OPERATOR: _("Also reads variables and calls, and acts on tasks."),
+    Role.OPERATOR: _("Also reads variables and calls, acts on tasks, and pauses mappings."),
     Role.ADMINISTRATOR: _("Also sets up engines, services, applications, mappings, mail templates and people."),
 }
 

@@ -23,6 +23,11 @@ class Scope(StrEnum):
         return _LABELS[self]
 
     @property
+    def meaning(self) -> str | Promise:
+        """What it allows, in one sentence."""
+        return _MEANINGS[self]
+
+    @property
     def role(self) -> Role | None:
         """The role that the token's user must have too: a token never does what its user may not. None: any user, as
         the user of a machine that calls work units needs no page.
@@ -34,5 +39,10 @@ _LABELS = {
     Scope.CALL: _("call work units"),
     Scope.READ_TASKS: _("read tasks"),
     Scope.ACT_ON_TASKS: _("act on tasks"),
+}
+_MEANINGS = {
+    Scope.CALL: _("Ask for work through the REST API, and read its answer."),
+    Scope.READ_TASKS: _("Read where tasks are, and why."),
+    Scope.ACT_ON_TASKS: _("Retry, complete and settle tasks, in the name of its user."),
 }
 _ROLES = {Scope.CALL: None, Scope.READ_TASKS: Role.VIEWER, Scope.ACT_ON_TASKS: Role.OPERATOR}

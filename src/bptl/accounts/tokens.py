@@ -7,10 +7,12 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from bptl.accounts import audit
 from bptl.accounts.models import Token, User
@@ -27,6 +29,30 @@ SHOWN_LENGTH = 10
 
 USED_EVERY = timedelta(minutes=1)
 """How exactly the last use is kept: a busy token must not cost an UPDATE a call."""
+
+
+class State(StrEnum):
+    """Whether the key of a token is taken, and if not why."""
+
+    VALID = "valid"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    USER_KEPT_OUT = "user-kept-out"
+
+
+def state(token: Token) -> State:
+    """Where a token stands, to be shown; ``find`` decides by PostgreSQL's clock."""
+    if token.revoked_at is not None:
+        return State.REVOKED
+    if token.expires_at is not None and token.expires_at <= timezone.now():
+        return State.EXPIRED
+    return State.VALID if token.user.is_active else State.USER_KEPT_OUT
+
+
+def without_effect(token: Token) -> list[Scope]:
+    """Its scopes that do nothing, because its user lacks the role that they need."""
+    scopes = [Scope(scope) for scope in token.scopes]
+    return [scope for scope in scopes if scope.role is not None and not token.user.may(scope.role)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +88,10 @@ def create(
 
 
 @transaction.atomic
-def revoke(token: Token, *, by: audit.By) -> None:
+def revoke(token: Token, *, by: audit.By, reason: str = "") -> None:
     """From now on its key is refused."""
     if Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=Now()):
-        audit.record("token.revoked", by=by, about=token)
+        audit.record("token.revoked", by=by, about=token, reason=reason)
         log.info("token.revoked", token=token.pk, name=token.name)
 
 

@@ -14,7 +14,7 @@ from bptl.accounts import people
 from bptl.cli import stories
 from bptl.connections import access, engines, mappings, service_check
 from bptl.connections.findings import Finding, Mark
-from bptl.connections.models import Engine, Mapping
+from bptl.connections.models import AT_WORK, Engine, Mapping
 from bptl.connections.service_models import Application, Service
 from bptl.engines.base import EngineError
 from bptl.tasks import queries
@@ -50,7 +50,7 @@ def everything() -> Iterator[Checked]:
     for service in Service.objects.filter(active=True).order_by("name"):
         yield from _about(f"service {service.name}", service_check.check(service))
     yield from _about("applications", list(_applications()))
-    called = list(Mapping.objects.filter(engine=None, active=True).order_by("topic"))
+    called = list(Mapping.objects.filter(AT_WORK, engine=None).order_by("topic"))
     yield from _about("REST API", [finding for mapping in called for finding in _mapping(mapping)])
     rows = list(Engine.objects.order_by("name"))
     if not rows and not called:
@@ -174,7 +174,7 @@ def _engine(engine: Engine, *, pollers: Sequence[Process]) -> Iterator[Finding]:
         return
     found = access.check(engine)
     yield from found.findings
-    active = list(Mapping.objects.filter(engine=engine, active=True).order_by("topic", "id"))
+    active = list(Mapping.objects.filter(AT_WORK, engine=engine).order_by("topic", "id"))
     for mapping in active:
         yield from _mapping(mapping)
         if found.version:

@@ -5,6 +5,7 @@ Imports that need the models stand inside the commands, so that ``--help`` needs
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -32,7 +33,7 @@ def list_mappings() -> None:
             mapping.topic,
             mapping.unit,
             ", ".join(str(binding) for binding in mapping.services.all()) or "-",
-            "active" if mapping.active else "paused",
+            _state(mapping),
             f"{mapping.lock_seconds} s",
             f"{mapping.longest_run.total_seconds():.0f} s",
             mapping.retry_plan or "-",
@@ -43,6 +44,14 @@ def list_mappings() -> None:
     table.show(
         ("id", "engine", "topic", "unit", "services", "state", "lock", "longest run", "retries", "problems"), rows
     )
+
+
+def _state(mapping: Any) -> str:
+    if not mapping.paused:
+        return "active"
+    until = f" until {mapping.resume_at.astimezone():%Y-%m-%d %H:%M}" if mapping.resume_at else ""
+    because = f": {mapping.pause_reason}" if mapping.pause_reason else ""
+    return f"paused{until}{because}"
 
 
 def _codes(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -164,46 +173,57 @@ def _services(pairs: tuple[str, ...]) -> dict[str, Any]:
 
 @mappings.command()
 @click.argument("number", type=int)
-def pause(number: int) -> None:
+@click.option("--reason", default="", help="Why; shown with the mapping and kept in the audit log.")
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]),
+    help="It resumes by itself then, local time; default: when somebody resumes it.",
+)
+def pause(number: int, reason: str, until: datetime | None) -> None:
     """Stop fetching for mapping NUMBER; what was fetched is finished."""
-    _set_active(number, active=False)
-
-
-@mappings.command()
-@click.argument("number", type=int)
-def resume(number: int) -> None:
-    """Fetch for mapping NUMBER again."""
-    _set_active(number, active=True)
-
-
-@mappings.command()
-@click.argument("number", type=int)
-def remove(number: int) -> None:
-    """Forget mapping NUMBER."""
     start_django()
-    from django.db.models import ProtectedError
+    from django.core.exceptions import ValidationError
+    from django.utils import timezone
 
+    from bptl.accounts.audit import COMMAND_LINE, By
     from bptl.cli import rows
+    from bptl.tasks import mapping_changes
 
-    mapping = rows.mapping(number)
+    known = rows.mapping(number)
+    moment = timezone.make_aware(until) if until else None
     try:
-        mapping.delete()
-    except ProtectedError as error:
-        raise click.ClickException(
-            f"mapping {number} has tasks on record; pause it instead: bptl mappings pause {number}"
-        ) from error
-    click.echo(f"removed mapping {number}: {mapping}")
+        mapping = mapping_changes.pause(known.pk, by=By(COMMAND_LINE), reason=reason, until=moment)
+    except ValidationError as error:
+        raise click.UsageError(rows.faults(error)) from error
+    click.echo(f"mapping {number} is {_state(mapping)}: {mapping}")
 
 
-def _set_active(number: int, *, active: bool) -> None:
+@mappings.command()
+@click.argument("number", type=int)
+@click.option("--reason", default="", help="Why; kept in the audit log.")
+def resume(number: int, reason: str) -> None:
+    """Fetch for mapping NUMBER again."""
     start_django()
+    from bptl.accounts.audit import COMMAND_LINE, By
     from bptl.cli import rows
     from bptl.connections.mappings import problems
+    from bptl.tasks import mapping_changes
 
-    mapping = rows.mapping(number)
-    mapping.active = active
-    mapping.save(update_fields=["active", "updated_at"])
-    click.echo(f"{'resumed' if active else 'paused'} mapping {number}: {mapping}")
-    if active:
-        for problem in problems(mapping):
-            click.echo(f"not fetched yet: {problem}")
+    mapping = mapping_changes.resume(rows.mapping(number).pk, by=By(COMMAND_LINE), reason=reason)
+    click.echo(f"resumed mapping {number}: {mapping}")
+    for problem in problems(mapping):
+        click.echo(f"not fetched yet: {problem}")
+
+
+@mappings.command()
+@click.argument("number", type=int)
+@click.option("--reason", default="", help="Why; kept in the audit log.")
+def remove(number: int, reason: str) -> None:
+    """Forget mapping NUMBER; tasks on record stay."""
+    start_django()
+    from bptl.accounts.audit import COMMAND_LINE, By
+    from bptl.cli import rows
+    from bptl.tasks import mapping_changes
+
+    mapping = mapping_changes.remove(rows.mapping(number).pk, by=By(COMMAND_LINE), reason=reason)
+    click.echo(f"removed mapping {number}: {mapping}")

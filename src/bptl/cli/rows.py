@@ -9,9 +9,10 @@ import click
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
-from bptl.connections import mappings
+from bptl.accounts.audit import COMMAND_LINE, By
 from bptl.connections.models import Engine, Mapping
 from bptl.connections.service_models import Application, Service
+from bptl.tasks import mapping_changes
 
 Row = TypeVar("Row", bound=Model)
 
@@ -29,7 +30,7 @@ def save(row: Row) -> Row:
 def save_mapping(mapping: Mapping, services: MappingOf[str, Service]) -> None:
     """The same for a mapping with its services by alias."""
     try:
-        mappings.save(mapping, services)
+        mapping_changes.save(mapping, services, by=By(COMMAND_LINE))
     except ValidationError as error:
         raise click.UsageError(faults(error)) from error
 

@@ -6,6 +6,7 @@ Imports that need the models stand inside the commands, so that ``--help`` needs
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import click
 
@@ -43,7 +44,7 @@ def create(name: str, username: str, scopes: tuple[str, ...], days: int | None) 
 
     user = User.objects.filter(username=username).first()
     if user is None:
-        raise click.UsageError(f"there is no user {username!r}; make one on the administration pages")
+        raise click.UsageError(f"there is no user {username!r}; make one: bptl people invite")
     if not user.is_active:
         raise click.UsageError(f"user {username!r} is not active: its tokens would be refused")
     try:
@@ -74,7 +75,7 @@ def list_tokens() -> None:
             token.user.username,
             f"{token.beginning}…",
             ", ".join(token.scopes),
-            _state(token.revoked_at, expires_at=token.expires_at, active=token.user.is_active),
+            _state(token),
             _moment(token.created_at),
             _moment(token.used_at),
         )
@@ -85,7 +86,8 @@ def list_tokens() -> None:
 
 @tokens.command()
 @click.argument("name")
-def revoke(name: str) -> None:
+@click.option("--reason", default="", help="Why; kept in the audit log.")
+def revoke(name: str, reason: str) -> None:
     """Refuse the key of the token called NAME from now on."""
     start_django()
     from bptl.accounts import tokens as keys
@@ -95,18 +97,21 @@ def revoke(name: str) -> None:
     token = Token.objects.filter(name=name, revoked_at=None).first()
     if token is None:
         raise click.UsageError(f"there is no valid token {name!r}; see bptl tokens list")
-    keys.revoke(token, by=By(COMMAND_LINE))
+    keys.revoke(token, by=By(COMMAND_LINE), reason=reason)
     click.echo(f"revoked token {name}")
 
 
-def _state(revoked_at: datetime | None, *, expires_at: datetime | None, active: bool) -> str:
-    if revoked_at is not None:
-        return f"revoked {_moment(revoked_at)}"
-    if expires_at is not None and expires_at <= datetime.now(expires_at.tzinfo):
-        return f"expired {_moment(expires_at)}"
-    if expires_at is not None and active:
-        return f"valid until {_moment(expires_at)}"
-    return "valid" if active else "its user is not active"
+def _state(token: Any) -> str:
+    from bptl.accounts.tokens import State, state
+
+    match state(token):
+        case State.REVOKED:
+            return f"revoked {_moment(token.revoked_at)}"
+        case State.EXPIRED:
+            return f"expired {_moment(token.expires_at)}"
+        case State.USER_KEPT_OUT:
+            return "its user is not active"
+    return f"valid until {_moment(token.expires_at)}" if token.expires_at else "valid"
 
 
 def _moment(at: datetime | None) -> str:

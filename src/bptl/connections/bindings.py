@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping as MappingOf
 
 from django.utils.translation import gettext as _
@@ -24,27 +25,32 @@ def owns(service: Service, url: str) -> bool:
 
 def problems(unit: WorkUnit, bound: MappingOf[str, Service]) -> list[str]:
     """Why ``unit`` cannot work with the services ``bound`` by alias, one sentence each; empty when it can."""
-    found = []
+    return [sentence for sentences in problems_by_alias(unit, bound).values() for sentence in sentences]
+
+
+def problems_by_alias(unit: WorkUnit, bound: MappingOf[str, Service]) -> dict[str, list[str]]:
+    """The same by the alias that each is about."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for alias, need in unit.needs.items():
         service = bound.get(alias)
         if service is None:
             if not need.optional:
                 text = _("service %(alias)s is missing: %(purpose)s") % {"alias": alias, "purpose": need.purpose}
-                found.append(text)
+                found[alias].append(text)
             continue
         if need.kind is not None and service.kind != need.kind:
-            found.append(
+            found[alias].append(
                 _("service %(alias)s must be of type %(wanted)s, and %(service)s is of type %(kind)s")
                 % {"alias": alias, "wanted": need.kind, "service": service.name, "kind": service.kind}
             )
         if not service.active and not need.optional:
-            found.append(
+            found[alias].append(
                 _("service %(alias)s is %(service)s, which is not active") % {"alias": alias, "service": service}
             )
     for alias in bound:
         if alias not in unit.needs:
             known = ", ".join(unit.needs) or _("none")
-            found.append(
+            found[alias].append(
                 _("the unit knows no service %(alias)s (it knows: %(known)s)") % {"alias": alias, "known": known}
             )
     return found

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from bptl.connections.models import Mapping
+from bptl.connections.models import AT_WORK, Mapping
 from bptl.connections.service_models import Application
 from bptl.work_units import registry
 from bptl.work_units.contract import WorkUnit
@@ -85,7 +85,7 @@ def templates(page_of: PageOf, *, language: str) -> Sequence[dict[str, Any]]:
     """An element template of each unit under its own name, and of each other topic that a mapping gives it."""
     units = registry.load()
     made = {template_id(unit, unit.name): (unit, unit.name) for unit in units}
-    for mapping in Mapping.objects.filter(active=True, engine__active=True):
+    for mapping in Mapping.objects.filter(AT_WORK, engine__active=True):
         if mapping.unit in units:
             unit = units.get(mapping.unit)
             made[template_id(unit, mapping.topic)] = (unit, mapping.topic)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping as MappingOf
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from bptl.connections import bindings, plans
-from bptl.connections.models import Engine, Mapping, MappingService
+from bptl.connections.models import AT_WORK, WITHOUT_ENGINE, Engine, Mapping, MappingService
 from bptl.connections.service_models import Service
 from bptl.engines.base import TopicRequest
 from bptl.work_units import registry
@@ -77,11 +79,71 @@ def save(mapping: Mapping, bound: MappingOf[str, Service]) -> None:
 
 
 def active_mappings(engine: Engine) -> list[Mapping]:
-    """The mappings of ``engine`` that a fetch may use, by id: active and not broken; none when it is inactive."""
+    """The mappings of ``engine`` that a fetch may use, by id: not paused and not broken; none when it is inactive."""
     if not engine.active:
         return []
-    chosen = Mapping.objects.filter(engine=engine, active=True).select_related("engine").order_by("id")
+    chosen = Mapping.objects.filter(AT_WORK, engine=engine).select_related("engine").order_by("id")
     return [mapping for mapping in chosen.prefetch_related("services__service") if not obstacles(mapping)]
+
+
+class State(StrEnum):
+    """Whether anything is fetched for a mapping, and if not why."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    BROKEN = "broken"
+    ENGINE_OFF = "engine-off"
+    """It is active; its engine is not polled."""
+
+
+def state(mapping: Mapping, found: Sequence[str] | None = None) -> State:
+    """Where a mapping stands; ``found`` are its ``problems``, if they are known. A paused one may be broken besides."""
+    if mapping.paused:
+        return State.PAUSED
+    if problems(mapping) if found is None else found:
+        return State.BROKEN
+    return State.ENGINE_OFF if mapping.engine and not mapping.engine.active else State.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A mapping with its services by alias, its state and what is wrong with it."""
+
+    mapping: Mapping
+    services: MappingOf[str, Service]
+    state: State
+    problems: Sequence[str]
+
+
+def listed(text: str = "", *, engine: str = "", state_is: str = "") -> list[Listed]:
+    """The mappings by engine and topic in whose topic, unit, engine or services every word of ``text`` occurs.
+
+    ``engine`` is a name, or WITHOUT_ENGINE; empty filters leave out.
+    """
+    rows = Mapping.objects.select_related("engine").prefetch_related("services__service")
+    if engine:
+        rows = rows.filter(engine=None) if engine == WITHOUT_ENGINE else rows.filter(engine__name=engine)
+    words = text.casefold().split()
+    found = [_listed(mapping) for mapping in rows]
+    return [one for one in found if state_is in {"", one.state} and all(word in _said_of(one) for word in words)]
+
+
+def get(mapping_id: int) -> Listed:
+    """One of them. Raises Mapping.DoesNotExist."""
+    rows = Mapping.objects.select_related("engine").prefetch_related("services__service")
+    return _listed(rows.get(pk=mapping_id))
+
+
+def _listed(mapping: Mapping) -> Listed:
+    wrong = problems(mapping)
+    return Listed(mapping, bindings.of(mapping), state(mapping, wrong), wrong)
+
+
+def _said_of(one: Listed) -> str:
+    services = [f"{alias} {service.name}" for alias, service in one.services.items()]
+    work_unit = unit(one.mapping)
+    names = (work_unit.name, *work_unit.replaces) if work_unit else ()
+    return "\n".join((one.mapping.topic, one.mapping.unit, one.mapping.engine_name, *names, *services)).casefold()
 
 
 @dataclass(frozen=True, slots=True)

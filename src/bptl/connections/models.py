@@ -9,6 +9,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, validate_email
 from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from bptl.connections import addresses, plans
@@ -20,6 +22,9 @@ from bptl.connections.tls import Tls, whole_pair
 
 WITHOUT_ENGINE = "rest"
 """What stands for an engine's name where there is none: work that a caller of the REST API asks for."""
+
+AT_WORK = models.Q(active=True) | models.Q(resume_at__lte=Now())
+"""The mappings that are not paused: a pause ends by itself, by PostgreSQL's clock, before anybody tidies its row."""
 
 LONGEST_RUN = 600
 """Seconds that a unit may run when neither its mapping nor CELERY_TASK_SOFT_TIME_LIMIT says otherwise."""
@@ -138,6 +143,19 @@ class Mapping(models.Model):
     topic = models.CharField(_("topic"), max_length=255)
     unit = models.CharField(_("work unit"), max_length=255, help_text=_("Name of a registered work unit."))
     active = models.BooleanField(_("active"), default=True)
+    # Why nothing is fetched now: empty for an active mapping, and for one that a file or a command left inactive.
+    paused_at = models.DateTimeField(_("paused at"), null=True, blank=True, editable=False)
+    paused_by = models.CharField(_("paused by"), max_length=150, blank=True, default="", db_default="", editable=False)
+    pause_reason = models.CharField(
+        _("reason of the pause"), max_length=500, blank=True, default="", db_default="", editable=False
+    )
+    resume_at = models.DateTimeField(
+        _("resumes at"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("From then on it is fetched for again; empty: when somebody resumes it."),
+    )
     lock_seconds = models.PositiveIntegerField(
         _("lock (seconds)"),
         default=300,
@@ -232,10 +250,24 @@ class Mapping(models.Model):
                 condition=models.Q(owner_webhook="") | ~models.Q(encrypted_owner_secret=""),
                 violation_error_message=_("A webhook needs a secret that signs what is sent to it."),
             ),
+            models.CheckConstraint(
+                name="mapping_active_has_no_pause",
+                condition=models.Q(active=False)
+                | models.Q(paused_at=None, paused_by="", pause_reason="", resume_at=None),
+            ),
+            models.CheckConstraint(
+                name="mapping_resumes_from_a_pause",
+                condition=models.Q(resume_at=None) | models.Q(paused_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.engine_name}/{self.topic} → {self.unit}"
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is fetched now, to be shown; what fetches asks PostgreSQL (``AT_WORK``)."""
+        return not self.active and (self.resume_at is None or self.resume_at > timezone.now())
 
     @property
     def engine_name(self) -> str:
@@ -253,6 +285,9 @@ class Mapping(models.Model):
         A call of the REST API has nothing to filter by: filters without an engine are refused, not ignored.
         """
         super().clean()
+        if self.active:
+            self.paused_at = self.resume_at = None
+            self.paused_by = self.pause_reason = ""
         self.definition_keys = sorted(set(self.definition_keys or []))
         self.tenant_ids = sorted(set(self.tenant_ids or []))
         self.owner_mail = sorted(set(self.owner_mail or []))

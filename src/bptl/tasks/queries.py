@@ -12,8 +12,9 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.db.models.lookups import Exact
 
+from bptl.connections.models import WITHOUT_ENGINE, Engine
 from bptl.tasks import sql, walks
-from bptl.tasks.lifecycle import Status, outcomes_of
+from bptl.tasks.lifecycle import Outcome, Status, outcomes_of
 from bptl.tasks.models import (
     BACKWARDS,
     DEAD_AFTER,
@@ -93,6 +94,82 @@ def oldest(statuses: Collection[Status]) -> dict[Status, Task]:
             if task is not None and (status not in found or task.pk < found[status].pk):
                 found[status] = task
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The tasks of one mapping that are here and not over, by status, and those that have failed."""
+
+    queued: int = 0
+    running: int = 0
+    waiting: int = 0
+    performed: int = 0
+    uncertain: int = 0
+    failed: int = 0
+
+    @property
+    def open(self) -> int:
+        """How many are to be finished."""
+        return self.queued + self.running + self.waiting + self.performed + self.uncertain
+
+
+_OPEN = (Status.QUEUED, Status.RUNNING, Status.WAITING, Status.PERFORMED, Status.UNCERTAIN)
+
+_HELD = (
+    "SELECT mapping_id, kind, count(*) AS amount FROM ("
+    + " UNION ALL ".join(
+        f"(SELECT mapping_id, '{status}' AS kind FROM tasks_task WHERE status = '{status}' LIMIT {MANY})"
+        for status in _OPEN
+    )
+    + f""" UNION ALL (SELECT mapping_id, 'failed' AS kind FROM tasks_task
+    WHERE status = '{Status.DELIVERED}' AND outcome = '{Outcome.FAILED}' ORDER BY id * -1 LIMIT {MANY})
+) t WHERE mapping_id IS NOT NULL GROUP BY mapping_id, kind"""
+)
+
+
+def held() -> Mapping[int, Held]:
+    """What is here of each mapping, by its id; a mapping without such tasks is missing.
+
+    Flat cost: of each kind at most MANY tasks are counted, of the failed ones the newest.
+    """
+    found: dict[int, dict[str, int]] = {}
+    for row in sql.query(_HELD):
+        found.setdefault(row.mapping_id, {})[row.kind] = row.amount
+    return {mapping_id: Held(**amounts) for mapping_id, amounts in found.items()}
+
+
+LATEST = 100
+"""Tasks by which one sees how a mapping fares."""
+
+_LATEST = f"""
+SELECT outcome, count(*) AS amount, max(changed_at) AS last FROM (
+    SELECT outcome, changed_at FROM (
+        SELECT mapping_id, outcome, changed_at FROM tasks_task WHERE topic = %s ORDER BY id * -1 LIMIT {MANY}
+    ) of_topic WHERE mapping_id = %s AND outcome <> '' LIMIT {LATEST}
+) t GROUP BY outcome
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Fared:
+    """How the latest tasks of a mapping that have an outcome ended, and when the last of them did."""
+
+    completed: int = 0
+    failed: int = 0
+    thrown: int = 0
+    last: datetime | None = None
+
+    @property
+    def all(self) -> int:
+        """How many these are, LATEST at most."""
+        return self.completed + self.failed + self.thrown
+
+
+def fared(mapping_id: int, *, topic: str) -> Fared:
+    """How a mapping of ``topic`` fares, by its LATEST tasks among the newest MANY of the topic."""
+    rows = sql.query(_LATEST, [topic, mapping_id])
+    amounts = {str(row.outcome): int(row.amount) for row in rows}
+    return Fared(**amounts, last=max((row.last for row in rows), default=None))
 
 
 @dataclass(frozen=True, slots=True)

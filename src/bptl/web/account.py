@@ -17,8 +17,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django_otp import login as note_device
 
 from bptl.accounts import second_factor
+from bptl.accounts.tokens import state
 from bptl.web.acting import by
 from bptl.web.rights import OIDC_BACKEND, for_any_login, for_first_step, person
+from bptl.web.words import TOKEN_STATES
 
 
 class CodeForm(forms.Form):
@@ -35,6 +37,7 @@ def account(request: HttpRequest) -> HttpResponse:
     context = {
         "enrolled": second_factor.enrolled(user),
         "required": second_factor.required(user),
+        "tokens": [(token, TOKEN_STATES[state(token)]) for token in user.tokens.filter(revoked_at=None)],
         "by_provider": request.session.get(BACKEND_SESSION_KEY) == OIDC_BACKEND,
     }
     return render(request, "web/account.html", context)

@@ -11,13 +11,11 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp import admin as _apps  # noqa: F401 - as above
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from bptl.accounts.models import Token, User
+from bptl.accounts.models import User
 from bptl.connections.mail_models import MailTemplate
-from bptl.connections.models import Mapping
 from bptl.tasks.models import Fetch, Process, Task
-from bptl.web.admin_accounts import PersonAdmin, TokenAdmin
+from bptl.web.admin_accounts import PersonAdmin
 from bptl.web.admin_mail import MailTemplateAdmin
-from bptl.web.admin_mappings import MappingAdmin
 from bptl.web.admin_tasks import FetchAdmin, ProcessAdmin, TaskAdmin
 
 admin.site.site_header = _("Business Process Task Library")
@@ -29,8 +27,6 @@ admin.site.register(User, PersonAdmin)
 admin.site.unregister(Group)
 # These pages would show the keys of second factors to every administrator.
 admin.site.unregister([StaticDevice, TOTPDevice])
-admin.site.register(Token, TokenAdmin)
-admin.site.register(Mapping, MappingAdmin)
 admin.site.register(MailTemplate, MailTemplateAdmin)
 admin.site.register(Task, TaskAdmin)
 admin.site.register(Fetch, FetchAdmin)

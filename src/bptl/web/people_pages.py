@@ -127,7 +127,7 @@ def _page(request: HttpRequest, user: User, *, form: ReasonForm | None = None, s
         "roles": ROLES,
         "form": form or ReasonForm(),
         "enrolled": second_factor.enrolled(user),
-        "tokens": user.tokens.order_by("name"),
+        "tokens": user.tokens.filter(revoked_at=None).order_by("name"),
         "self": user == person(request),
     }
     return render(request, "web/person.html", context, status=status)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from bptl.accounts.roles import Role
-from bptl.connections.models import WITHOUT_ENGINE, Engine
+from bptl.connections.models import AT_WORK, WITHOUT_ENGINE, Engine
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.connections.service_models import Application
 from bptl.tasks import queries, search, walks
@@ -109,7 +109,7 @@ def _what_is_missing() -> dict[str, object]:
     """Why an installation may have no task at all."""
     return {
         "has_engine": Engine.objects.filter(active=True).exists(),
-        "has_mapping": TopicMapping.objects.filter(active=True, engine__active=True).exists(),
+        "has_mapping": TopicMapping.objects.filter(AT_WORK, engine__active=True).exists(),
         "fleet": queries.fleet(),
         "nothing_at_all": not Task.objects.exists(),
     }

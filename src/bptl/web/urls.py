@@ -20,6 +20,8 @@ from bptl.web import (
 from bptl.web.audit_page import audit_csv, audit_log
 from bptl.web.icon import favicon
 from bptl.web.login import Login, Logout, PasswordChange, Welcome
+from bptl.web.mapping_list import mapping_list, mapping_page, mapping_waiting
+from bptl.web.mapping_pages import MappingFormPage, Pause, Remove, Resume
 from bptl.web.overview import overview
 from bptl.web.rights import for_any_login, needs
 from bptl.web.settings_page import settings_in_force
@@ -28,6 +30,7 @@ from bptl.web.task_export import export_csv, export_json
 from bptl.web.task_files import call_bodies, task_file
 from bptl.web.task_list import task_list
 from bptl.web.task_page import diagram, model_xml, task_page
+from bptl.web.token_pages import token_add, token_list, token_revoke
 from bptl.web.topics import topics
 from bptl.web.units import mapping_template, unit_list, unit_page, unit_template
 
@@ -54,6 +57,9 @@ urlpatterns = [
     path("people/<int:user_id>/active/<str:active>/", people_pages.set_active, name="person-active"),
     path("people/<int:user_id>/second-factor/", people_pages.remove_second_factor, name="person-second-factor"),
     path("people/<int:user_id>/link/", people_pages.new_link, name="person-link"),
+    path("tokens/", token_list, name="tokens"),
+    path("tokens/add/", token_add, name="token-add"),
+    path("tokens/<int:token_id>/revoke/", token_revoke, name="token-revoke"),
     path("audit/", audit_log, name="audit"),
     path("audit.csv", audit_csv, name="audit-csv"),
     path("settings/", settings_in_force, name="settings"),
@@ -123,5 +129,15 @@ urlpatterns = [
     path("units/", unit_list, name="units"),
     path("units/<str:name>/", unit_page, name="unit"),
     path("units/<str:name>/element-template.json", unit_template, name="unit-template"),
+    path("mappings/", mapping_list, name="mappings"),
+    path("mappings/add/", needs(Role.ADMINISTRATOR)(MappingFormPage.as_view()), name="mapping-add"),
+    path("mappings/<int:mapping_id>/", mapping_page, name="mapping"),
+    path("mappings/<int:mapping_id>/waiting/", mapping_waiting, name="mapping-waiting"),
     path("mappings/<int:mapping_id>/element-template.json", mapping_template, name="mapping-template"),
+    path(
+        "mappings/<int:mapping_id>/change/", needs(Role.ADMINISTRATOR)(MappingFormPage.as_view()), name="mapping-change"
+    ),
+    path("mappings/<int:mapping_id>/pause/", needs(Role.OPERATOR)(Pause.as_view()), name="mapping-pause"),
+    path("mappings/<int:mapping_id>/resume/", needs(Role.OPERATOR)(Resume.as_view()), name="mapping-resume"),
+    path("mappings/<int:mapping_id>/remove/", needs(Role.ADMINISTRATOR)(Remove.as_view()), name="mapping-remove"),
 ]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from bptl.accounts.tokens import State as TokenState
+from bptl.connections.mappings import State
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.models import EFFECT_DOUBLED, Effect, ProcessKind
 
@@ -49,6 +51,20 @@ LEASE_ENDS: Mapping[str, Word] = {
     LeaseEnd.PROCESS_DEAD: Word(_("the process died"), "danger"),
     LeaseEnd.SUPERSEDED: Word(_("replaced by a newer lease"), "neutral"),
     LeaseEnd.LOST: Word(_("the engine no longer knows the task"), "warning"),
+}
+
+MAPPING_STATES: Mapping[str, Word] = {
+    State.ACTIVE: Word(_("active"), "success", _("Its topic is fetched.")),
+    State.PAUSED: Word(_("paused"), "warning", _("Nothing is fetched until it is resumed.")),
+    State.BROKEN: Word(_("broken"), "danger", _("Nothing is fetched: its unit, or a service of it, is not there.")),
+    State.ENGINE_OFF: Word(_("engine inactive"), "neutral", _("Nothing is fetched: its engine is not polled.")),
+}
+
+TOKEN_STATES: Mapping[str, Word] = {
+    TokenState.VALID: Word(_("valid"), "success", _("Its key is taken.")),
+    TokenState.EXPIRED: Word(_("expired"), "warning", _("Its key is refused: its time is over.")),
+    TokenState.REVOKED: Word(_("revoked"), "neutral", _("Its key is refused.")),
+    TokenState.USER_KEPT_OUT: Word(_("user kept out"), "warning", _("Its key is refused as long as its user is.")),
 }
 
 EFFECT_ENDS: Mapping[str, Word] = {

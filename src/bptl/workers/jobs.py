@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from bptl.tasks import mapping_changes
 from bptl.tasks.upkeep import minutes, retention
 from bptl.tasks.upkeep import sweep as sweeping
 from bptl.tasks.wake import wake
@@ -42,9 +43,10 @@ def sweep(**_: Any) -> None:
 
 @app.task(name="bptl.retain")
 def retain(**_: Any) -> None:
-    """Count what ended, and take away what has been kept long enough; ends when this worker stops."""
+    """Count what ended, and take away what has been kept long enough: data, rows, pauses; ends when this worker stops."""
     floor = local.floor()
     minutes.count()
+    mapping_changes.resume_due()
     sweeping.tidy()
     retention.remove(retention.configured(), seconds=RETENTION_SECONDS, wait=floor.stopping.wait)
 

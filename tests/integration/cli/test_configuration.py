@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 from django.conf import settings
 
+from bptl.accounts.models import AuditEntry
 from bptl.cli.main import bptl
 from bptl.connections.models import Engine, Mapping
 from tests.doubles.certificates import Authority
@@ -194,3 +195,16 @@ def test_an_engine_without_tls_for_its_tokens_is_refused(run: Bptl, engine: Engi
     answer = run("engines set main --token-url http://idp/token --password-env S", env={"S": "x"})
     assert answer.exit_code == 2
     assert "token_address: Enter an https address" in answer.output
+
+
+def test_a_mapping_is_paused_with_a_reason_until_a_moment(run: Bptl, engine: Engine) -> None:
+    run("mappings add --engine main --topic invoice --unit demo.quick")
+    number = Mapping.objects.get().pk
+    told = run(f"mappings pause {number} --reason storm --until 2099-12-01T08:00").output
+    assert f"mapping {number} is paused until 2099-12-01 08:00: storm" in told
+    assert "paused until 2099-12-01 08:00: storm" in run("mappings list").output
+    assert run(f"mappings pause {number} --until 2001-01-01").exit_code == 2
+    assert run(f"mappings resume {number} --reason over").exit_code == 0
+    assert Mapping.objects.get().active
+    told_of = AuditEntry.objects.filter(actor="command line").order_by("id").values_list("action", "reason")
+    assert list(told_of) == [("mapping.added", ""), ("mapping.paused", "storm"), ("mapping.resumed", "over")]

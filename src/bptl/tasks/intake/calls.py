@@ -21,7 +21,7 @@ from django.db import connection
 from django.utils import translation
 
 from bptl.connections.mappings import obstacles, unit
-from bptl.connections.models import Mapping
+from bptl.connections.models import AT_WORK, Mapping
 from bptl.engines.variables import Variable, encode_all
 from bptl.lib.ids import time_ordered_id
 from bptl.lib.json import storable
@@ -115,11 +115,11 @@ def mapping_of(topic: str) -> Mapping:
 
     One that is not active is refused: to switch a mapping off must mean that nothing runs.
     """
-    mapping = Mapping.objects.filter(engine=None, topic=topic).first()
+    known = Mapping.objects.filter(engine=None, topic=topic)
+    mapping = known.filter(AT_WORK).first()
     if mapping is None:
-        raise NoSuchTopic(topic, "no mapping of the REST API has it")
-    if not mapping.active:
-        raise NoSuchTopic(topic, "its mapping is not active")
+        lacks = "its mapping is not active" if known.exists() else "no mapping of the REST API has it"
+        raise NoSuchTopic(topic, lacks)
     with translation.override("en"):
         lacking = obstacles(mapping)
     if lacking:
