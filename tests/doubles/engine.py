@@ -378,9 +378,6 @@ class FakeEngine:
     def _definitions(self, *, query: Json, body: Json) -> tuple[int, Any]:
         return 200, [{"id": "model:1:1", "key": "model", "version": 1, "name": "A permit"}]
 
-    def _check(self, *, query: Json, body: Json) -> tuple[int, Any]:
-        return 200, {"authorized": True}
-
     def _setVariables(self, instance_id: str, *, query: Json, body: Json) -> tuple[int, Any]:  # noqa: N802
         with self.changed:
             self._instance(instance_id, query=query, body=body)

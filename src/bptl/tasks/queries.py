@@ -12,7 +12,6 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.db.models.lookups import Exact
 
-from bptl.connections.models import WITHOUT_ENGINE, Engine
 from bptl.tasks import sql, walks
 from bptl.tasks.lifecycle import Outcome, Status, outcomes_of
 from bptl.tasks.models import (
@@ -89,7 +88,7 @@ def oldest(statuses: Collection[Status]) -> dict[Status, Task]:
     found: dict[Status, Task] = {}
     for status in statuses:
         for outcome in outcomes_of(status):
-            walk = _walk(Q(status=status, outcome=outcome), above=None, below=None, newest_first=False)
+            walk = Task.objects.filter(status=status, outcome=outcome).order_by(BACKWARDS.desc())
             task = walk.only("id", "topic", "status", "changed_at").first()
             if task is not None and (status not in found or task.pk < found[status].pk):
                 found[status] = task

@@ -17,7 +17,7 @@ from bptl.engines.base import EngineError, NoEngine, NotAuthorized, NotFound
 from bptl.lib.log import get_logger
 from bptl.tasks import files
 from bptl.tasks.models import ServiceCall, Task
-from bptl.web.consequences import Problem
+from bptl.web.problems import Problem
 from bptl.web.rights import needs, person
 
 log = get_logger(__name__)

@@ -43,7 +43,7 @@ def sweep(**_: Any) -> None:
 
 @app.task(name="bptl.retain")
 def retain(**_: Any) -> None:
-    """Count what ended, and take away what has been kept long enough: data, rows, pauses; ends when this worker stops."""
+    """Count what ended, and take away what has been kept long enough; ends when this worker stops."""
     floor = local.floor()
     minutes.count()
     mapping_changes.resume_due()
