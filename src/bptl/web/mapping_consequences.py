@@ -52,7 +52,7 @@ def of_pause(mapping: Mapping, held: Held) -> Sequence[str]:
     else:
         first = [
             _("Nothing more of this topic is fetched. What waits at the engine stays there, and its processes wait."),
-            _("A fetch that is under way now may still bring tasks for some seconds."),
+            _("The fetch that is under way may still bring tasks, for one long poll at most (BPTL_LONG_POLL_SECONDS)."),
         ]
     return [*first, *waits(held), *([_("What is here already is finished and reported as ever.")] if held.open else [])]
 
