@@ -27,8 +27,8 @@ REQUESTS = 20
 NAMES = {"name": COMMON_UNIT, "active": "off", "uidb64": "MQ", "token": "none", "side": "in"}
 """Values of what is no number of a row."""
 
-AWAY = frozenset({"task-model", "task-file"})
-"""Pages that ask the engine, which is not there: they say so with 502 or 404."""
+AWAY = frozenset({"task-model", "task-file", "oidc-ask", "oidc-callback"})
+"""Pages of what is not there, an engine or an identity provider: they say so with 502 or 404."""
 
 FILES = frozenset({"tasks-csv", "tasks-json", "audit-csv"})
 """Answers that are made while they are sent: what counts is when they begin."""

@@ -17,7 +17,7 @@ from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Task
 from bptl.tasks.walks import bounded, fetched, narrowest_walk
 
-SECONDS = 0.15
+SECONDS = 0.1
 """For which one page is looked for."""
 
 GROUPED = 5_000

@@ -71,11 +71,13 @@ class Walk:
             if walked < size or len(found.ids) >= limit:
                 return found
             found.edge = edge
-            # The next step is as long as all before it together.
-            if 2 * (time.monotonic() - begun) > seconds:
+            # As many as are walked in what is left of the time, at the pace so far: rows may come from a slow disk.
+            taken = time.monotonic() - begun
+            fitting = int(found.walked * (seconds - taken) / taken)
+            if fitting < FIRST_STEP:
                 found.unfinished = True
                 return found
-            size = min(2 * size, LARGEST_STEP)
+            size = min(2 * size, LARGEST_STEP, fitting)
             walk = replace(walk, below=edge) if self.newest_first else replace(walk, above=edge)
 
     def _step(self, size: int) -> tuple[list[int], int, int | None]:

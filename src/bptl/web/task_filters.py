@@ -33,7 +33,7 @@ PERIODS: Mapping[str, tuple[str | Promise, Callable[[datetime], datetime]]] = {
 class _Moment(forms.DateTimeField):
     """A time as browsers send it, in the time zone of the installation."""
 
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M:%S")
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"})
 
 
 class TaskFilterForm(forms.Form):
