@@ -391,6 +391,6 @@ def test_with_the_right_to_read_the_process_is_drawn_with_its_step_and_the_mark_
 
 
 def test_the_administration_works_under_the_same_protection(visit: Visit) -> None:
-    page = visit().log_in("/admin/connections/engine/")
-    page.get_by_role("link", name="operaton", exact=True).click()
+    page = visit().log_in("/admin/connections/mailtemplate/")
+    page.get_by_role("link", name="Add mail template").first.click()
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_visible()

@@ -37,7 +37,7 @@ GONE: Mapping[str, tuple[str, str | Promise, str | Promise]] = {
         _("There is no such application, or no such right. Perhaps somebody has removed it."),
         _("To the applications"),
     ),
-    "mappings": ("units", _("There is no such mapping. Perhaps somebody has removed it."), _("To the work units")),
+    "mappings": ("mappings", _("There is no such mapping. Perhaps somebody has removed it."), _("To the mappings")),
     "people": (
         "people",
         _("There is no such person. Nobody is ever removed: the address is wrong."),
