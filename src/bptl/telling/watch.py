@@ -1,6 +1,6 @@
 """What goes wrong now: new failures since the last look, and states that last. Nothing here runs on the road.
 
-A failure is found by its time (``task_failed_lately``), looked back over what may have been committed late, and counted
+A failure is found by its time (``task_newest_failed``), looked back over what may have been committed late, and counted
 once: its sighting is unique. Where nothing fails, a look is a few statements that find nothing.
 """
 

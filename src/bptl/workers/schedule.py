@@ -33,7 +33,7 @@ SWEEP_EVERY = 4.0
 """Seconds. A dead process is found when it has been silent for 15 s: what comes on top of that is this interval."""
 
 RETAIN_EVERY = 60.0
-TELL_EVERY = 15.0
+TELL_EVERY = 30.0
 
 LOOK_EVERY = 4.0
 """Seconds between heartbeats, and between looks for a changed schedule."""

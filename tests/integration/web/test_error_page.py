@@ -54,7 +54,7 @@ def test_what_was_removed_says_what_may_have_happened_and_leads_to_its_list(read
         ("/engines/999/instances/", "/engines/"),
         ("/services/999/", "/services/"),
         ("/applications/999/", "/applications/"),
-        ("/mappings/999/element-template.json", "/units/"),
+        ("/mappings/999/", "/mappings/"),
     ):
         answer = reader.get(address, headers={"accept-language": language})
         shown = answer.content.decode()

@@ -325,7 +325,7 @@ def test_who_may_not_change_a_mapping_is_offered_nothing_that_would_be_refused(
     address = f"/mappings/{permit.pk}/"
     clients = {"viewer": reader, "operator": operator, "administrator": somebody(Role.ADMINISTRATOR)}
     offered = {name: re.findall(rf'href="{address}(\w+)/"', text(one, address)) for name, one in clients.items()}
-    assert offered == {"viewer": [], "operator": ["pause"], "administrator": ["pause", "change", "remove"]}
+    assert offered == {"viewer": [], "operator": ["pause"], "administrator": ["pause", "change", "owner", "remove"]}
 
 
 def test_the_pages_of_mappings_speak_dutch(administrator: Client, permit: Mapping) -> None:

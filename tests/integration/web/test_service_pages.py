@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from bptl.accounts.models import AuditEntry
 from bptl.accounts.roles import Role
-from bptl.connections import bindings
 from bptl.connections.models import Engine, Mapping, MappingService
 from bptl.connections.service_models import Application, Service, ServiceGrant
 from bptl.tasks.models import ServiceCall
@@ -282,27 +281,3 @@ def test_lists_that_are_empty_say_what_to_do(administrator: Client, reader: Clie
     for name, words in (("services", "No service is known yet"), ("applications", "No application is known yet")):
         assert words in reader.get(reverse(name)).content.decode()
         assert reverse(f"{name[:-1]}-new") in administrator.get(reverse(name)).content.decode()
-
-
-def test_a_mapping_is_refused_without_what_its_unit_needs_and_says_what_that_is(
-    administrator: Client, zaken: Service
-) -> None:
-    engine = Engine.objects.create(name="main", address="http://127.0.0.1:1/", authentication="none")
-    page = reverse("admin:connections_mapping_add")
-    shown = administrator.get(page).context
-    form, (inline,) = shown["adminform"].form, shown["inline_admin_formsets"]
-    values = {name: form[name].value() for name in form.fields}
-    management = inline.formset.management_form
-    values |= {management.add_prefix(name): management[name].value() for name in management.fields}
-    values |= {"engine": str(engine.pk), "topic": "lees", "unit": "test.read_zaak", "error_codes": "{}"}
-    filled = {name: value for name, value in values.items() if value is not None and value is not False}
-    refused = administrator.post(page, filled)
-    assert "service zrc is missing: Zaken API" in refused.content.decode()
-    assert Mapping.objects.count() == 0
-    given = {"services-TOTAL_FORMS": "1", "services-0-alias": "zrc", "services-0-service": str(zaken.pk)}
-    assert administrator.post(page, {**filled, **given}).status_code == 302
-    mapping = Mapping.objects.get()
-    assert bindings.of(mapping) == {"zrc": zaken}
-    opened = administrator.get(reverse("admin:connections_mapping_change", args=[mapping.pk])).content.decode()
-    assert "zrc: zrc, Zaken API" in opened
-    assert "(optional)" in opened
