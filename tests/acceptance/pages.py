@@ -20,6 +20,7 @@ _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 Recipe = Callable[[Everything], object]
 
 _FAILED = "SELECT max(id) FROM tasks_task WHERE status = 'delivered' AND outcome = 'failed'"
+_GRANTED = "SELECT application_id FROM connections_servicegrant ORDER BY id LIMIT 1"
 _UNCERTAIN = "SELECT max(task_id) FROM tasks_effect WHERE \"end\" = ''"
 
 RECIPES: Mapping[tuple[str, str] | str, Recipe] = {
@@ -34,6 +35,10 @@ RECIPES: Mapping[tuple[str, str] | str, Recipe] = {
     "user_id": lambda town: town.one("SELECT id FROM accounts_user WHERE username = %s", NAMES[Role.VIEWER]),
     "mapping_id": lambda town: town.one("SELECT id FROM connections_mapping WHERE topic = 'aanvraag.beoordelen'"),
     "incident_id": lambda town: town.one("SELECT id FROM telling_incident WHERE kind = 'failed'"),
+    "grant_id": lambda town: town.one("SELECT id FROM connections_servicegrant ORDER BY id LIMIT 1"),
+    ("grant-change", "application_id"): lambda town: town.one(_GRANTED),
+    ("grant-remove", "application_id"): lambda town: town.one(_GRANTED),
+    "side": lambda town: "in",
     "name": lambda town: "demo.decide",
     "active": lambda town: "off",
     "uidb64": lambda town: town.welcome.split("/")[2],
@@ -46,6 +51,10 @@ ANSWERS: Mapping[str, tuple[int, str]] = {
         409,
         "only a result that the engine refused is delivered again, and the sandbox refuses none",
     ),
+    "engine-remove": (409, "it has tasks"),
+    "service-remove": (409, "an application may use it"),
+    "instances-delete": (400, "no instance is chosen"),
+    "task-file": (404, "its address names the variable in a question, and no task here has a file"),
     "oidc-ask": (404, "no identity provider is set"),
     "oidc-callback": (404, "no identity provider is set"),
 }

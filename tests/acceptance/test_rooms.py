@@ -334,7 +334,7 @@ def test_the_pages_of_mappings_and_tokens_have_no_barrier_in_the_dark_and_in_dut
     page = visitor.log_in("/mappings/")
     barriers = visitor.barriers()
     page.get_by_role("link", name="kamers.slecht", exact=True).click()
-    expect(page.get_by_role("heading", name="Hoe het gaat")).to_be_visible()
+    expect(page.get_by_role("heading", name="Hoe het ermee gaat")).to_be_visible()
     barriers += visitor.barriers()
     for address in ("/mappings/add/?unit=zgw.create_zaak", "/mappings/?q=nothing", "/tokens/", "/tokens/add/"):
         page.goto(address)

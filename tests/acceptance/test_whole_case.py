@@ -168,7 +168,7 @@ def identificatie(number: int) -> str:
 
 
 @pytest.mark.timeout(900)  # dead processes are noticed, and services asked, at the pace of production
-@pytest.mark.parametrize("product", [SANDBOX, OPERATON])
+@pytest.mark.parametrize("product", [pytest.param(SANDBOX, marks=pytest.mark.slow), OPERATON])
 def test_a_whole_case_makes_one_zaak_and_one_mail_whoever_dies_in_it(
     product: str, zgw: ZgwDouble, mailbox: Mailbox, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

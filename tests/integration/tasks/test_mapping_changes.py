@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from bptl.accounts.audit import By
 from bptl.accounts.models import AuditEntry
@@ -118,7 +118,7 @@ def test_calls_are_taken_again_when_a_pause_is_over() -> None:
 
 
 def test_a_pause_cannot_end_in_the_past(mapping: Mapping) -> None:
-    with pytest.raises(ValidationError, match="later one"):
+    with translation.override("en"), pytest.raises(ValidationError, match="later one"):
         mapping_changes.pause(mapping.pk, by=JANSEN, reason="oops", until=timezone.now() - timedelta(seconds=1))
     mapping.refresh_from_db()
     assert mapping.active

@@ -35,7 +35,7 @@ class Recorded:
     refused: list[str] = field(default_factory=list)
     unstorable: dict[str, str] = field(default_factory=dict)
     closed: bool = False
-    characters: int = 0
+    characters: int = field(default=0, compare=False)
 
 
 def record(
