@@ -28,7 +28,7 @@ from bptl.workers.loops import backoff
 
 log = get_logger(__name__)
 
-POLL_EVERY = 5.0
+POLL_EVERY = 8.0
 SWEEP_EVERY = 4.0
 """Seconds. A dead process is found when it has been silent for 15 s: what comes on top of that is this interval."""
 
