@@ -137,6 +137,7 @@ def test_two_beats_and_two_pollers_do_every_task_once(fleet: Fleet) -> None:
         ("poll",),
         ("retention",),
         ("sweep",),
+        ("telling",),
     ]
     assert "2 beats alive" in fleet.topology.bptl("doctor")
 
