@@ -152,7 +152,7 @@ def addresses(filled: Filled) -> Iterator[str]:
     yield from (admin, f"{admin}?p=90", f"{admin}?state=lost", f"{admin}?state=delivered-failed")
     yield from (f"{admin}?q={text}" for text in (filled.external_id, filled.business_key, filled.process_instance_id))
     yield from (f"{admin}{middle}/change/", "/admin/tasks/fetch/", "/admin/tasks/process/")
-    yield from ("/admin/connections/engine/", "/admin/connections/mapping/")
+    yield from ("/engines/", "/mappings/")
 
 
 def command_seconds(topology: Topology, command: tuple[str, ...]) -> float:
