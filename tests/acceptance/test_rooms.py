@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -140,8 +141,11 @@ def test_the_overview_leads_from_a_cause_to_its_tasks_and_shows_a_topic_without_
     expect(page.get_by_label("Topic")).to_have_value("kamers.nergens")
     page.go_back()
     page.get_by_role("navigation", name="Main navigation").get_by_role("link", name="Overview").click()
-    page.get_by_role("row").filter(has_text="hoogte: must be a number").get_by_role("link", name="1 failed").click()
+    # Tasks of other tests may have failed of the same cause.
+    cause = page.get_by_role("row").filter(has_text="hoogte: must be a number").filter(has_text="kamers.slecht")
+    cause.get_by_role("link", name=re.compile(r"^\d+ failed")).click()
     page.wait_for_url("**/tasks/?error=*")
+    expect(page.get_by_role("link", name="kamers.slecht").first).to_be_visible()
 
 
 def test_failures_lead_by_their_cause_to_the_task_its_variables_and_what_it_called(
