@@ -30,9 +30,6 @@ from benchmarks.filling import (
 from stage.topology import Topology
 
 REQUESTS = 40
-MOST_MS = 300.0
-"""p95 of a page, a list, a search, a count; half of it is what a search may take that nothing fits."""
-
 COMMANDS = (("tasks", "list"), ("tasks", "list", "--outcome", "failed", "--topic", OLD), ("tasks", "count"))
 
 

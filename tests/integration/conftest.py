@@ -1,10 +1,12 @@
-"""What every integration test leaves behind is ended with its module."""
+"""What integration tests share, and what each leaves behind that is ended with its module."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+
+from tests.doubles.engine import FakeEngine
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -14,3 +16,19 @@ def _no_writer_stays() -> Iterator[None]:
     from bptl.tasks.execution import service_calls
 
     service_calls.stop()
+
+
+@pytest.fixture(scope="module")
+def double() -> Iterator[FakeEngine]:
+    """An engine's double, over HTTP."""
+    engine = FakeEngine()
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture
+def there(double: FakeEngine) -> FakeEngine:
+    """The double as if it were new."""
+    double.reset()
+    return double

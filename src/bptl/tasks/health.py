@@ -54,8 +54,8 @@ class ServiceHealth:
     """Of the newest calls, ``calls`` of them, between ``first_at`` and ``last_at``.
 
     ``failed`` had no answer, or one of 500 or more; ``refused`` one of 400 or more. ``failing_since`` is the first of
-    the failed calls that have followed each other until now, ``error`` what the newest of those said. ``p95_ms`` is of
-    the calls that were answered.
+    the calls that were not ``served`` and have followed each other until now, ``error`` what the newest of those said.
+    ``p95_ms`` is of the calls that were answered.
     """
 
     calls: int = 0
@@ -73,7 +73,7 @@ def of_service(name: str) -> ServiceHealth:
     calls = list(ServiceCall.objects.filter(service=name).only(*_CALL).order_by("-began_at")[:CALLS])
     if not calls:
         return ServiceHealth()
-    good = next((place for place, call in enumerate(calls) if not _failed(call)), len(calls))
+    good = next((place for place, call in enumerate(calls) if call.served), len(calls))
     return ServiceHealth(
         calls=len(calls),
         first_at=calls[-1].began_at,

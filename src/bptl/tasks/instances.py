@@ -18,8 +18,6 @@ from bptl.tasks.models import Task
 PAGE = 50
 """Instances of a page, and most that are deleted at once."""
 
-LONGEST_REASON = 1_000
-
 UNDER_WAY = (Status.QUEUED, Status.RUNNING, Status.WAITING, Status.PERFORMED, Status.UNCERTAIN)
 """Statuses of tasks in which BPTL holds something that the engine would still be told."""
 

@@ -457,6 +457,10 @@ class Effect(models.Model):
         return self.key
 
 
+LOGIN_REFUSED = (401, 403)
+"""Answers of a service that is well and does nothing for us."""
+
+
 class ServiceCall(models.Model):
     """One call to an outside service that a run made: redacted, and cut to a size (``bptl.clients.records``)."""
 
@@ -482,6 +486,11 @@ class ServiceCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.url}"
+
+    @property
+    def served(self) -> bool:
+        """Whether the service did its part: it answered, with less than 500, and did not refuse our login."""
+        return self.status is not None and self.status < 500 and self.status not in LOGIN_REFUSED
 
 
 EFFECT_DOUBLED = "effect.doubled"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bptl.tasks import sql
+from bptl.tasks.models import LOGIN_REFUSED
 
 CALLS = 2_000
 """Newest calls to services that are looked at."""
@@ -51,7 +52,7 @@ def polls() -> dict[int, Polls]:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """How the newest calls to a service ended; ``failing``: the very last one got no answer, a 5xx, a 401 or a 403."""
+    """How the newest calls to a service ended; ``failing``: the very last one was not served."""
 
     failing: bool
     error: str
@@ -59,10 +60,11 @@ class Calls:
     bad_at: datetime | None
 
 
+# good: as ServiceCall.served.
 _CALLS = f"""
 WITH newest AS (
     SELECT id, service, began_at, error, status,
-        coalesce(status < 500 AND status NOT IN (401, 403), false) AS good
+        coalesce(status < 500 AND status NOT IN {LOGIN_REFUSED}, false) AS good
     FROM tasks_servicecall ORDER BY id DESC LIMIT {CALLS}
 )
 SELECT service, max(began_at) FILTER (WHERE good) AS good_at, max(began_at) FILTER (WHERE NOT good) AS bad_at,

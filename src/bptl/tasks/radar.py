@@ -186,7 +186,7 @@ def _row(
 
 def _state(mapped: Sequence[TopicMapping]) -> tuple[MappingState, Sequence[str]]:
     """The best of the mappings of a topic counts: each may have filters of its own."""
-    active = [mapping for mapping in mapped if mapping.active]
+    active = [mapping for mapping in mapped if not mapping.paused]
     problems = [mappings.obstacles(mapping) for mapping in active]
     if any(not found for found in problems):
         return MappingState.ACTIVE, []

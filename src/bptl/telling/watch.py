@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from bptl.connections import mappings
-from bptl.connections.models import Engine, Mapping
+from bptl.connections.models import AT_WORK, Engine, Mapping
 from bptl.lib.redaction import redact
 from bptl.tasks import queries, sql
 from bptl.tasks.error_groups import cause_of
@@ -163,7 +163,7 @@ def quiet(now: datetime) -> int:
 
 
 def _broken_mappings() -> dict[_Group, str]:
-    active = Mapping.objects.filter(active=True).exclude(engine__active=False).select_related("engine")
+    active = Mapping.objects.filter(AT_WORK).exclude(engine__active=False).select_related("engine")
     return {
         _Group(Kind.MAPPING, f"m{mapping.pk}", mapping.pk, mapping.engine_id, mapping.topic, ""): "; ".join(found)[:500]
         for mapping in active.prefetch_related("services__service")

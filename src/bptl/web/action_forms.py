@@ -1,4 +1,4 @@
-"""The forms of what a person does: why, and for an effect of a task what became of it."""
+"""The forms of what a person does to a task: why, and for an effect what became of it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,11 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-LONGEST_REASON = 1_000
-
-
-class WhyForm(forms.Form):
-    """Why somebody does it."""
-
-    reason = forms.CharField(
-        label=gettext_lazy("Why"),
-        max_length=LONGEST_REASON,
-        help_text=gettext_lazy("Kept in the audit log, with your name."),
-        error_messages={"required": gettext_lazy("Say why: it is kept in the audit log.")},
-    )
+from bptl.web.reason_form import LONGEST_REASON
 
 
 class ReasonForm(forms.Form):
-    """The same for a task. ``seen`` is the lease that the page told of: what it said is no longer true of another."""
+    """Why somebody does it. ``seen`` is the lease that the page told of: what it said is no longer true of another."""
 
     reason = forms.CharField(
         label=gettext_lazy("Why"),

@@ -21,8 +21,8 @@ from bptl.engines.base import EngineError
 from bptl.tasks import instances
 from bptl.web import problems, unreachable
 from bptl.web.acting import by
-from bptl.web.action_forms import LONGEST_REASON, WhyForm
 from bptl.web.problems import Problem
+from bptl.web.reason_form import LONGEST_REASON, ReasonForm
 from bptl.web.rights import needs
 
 _FARTHEST = 1_000_000
@@ -84,7 +84,7 @@ def instance_delete(request: HttpRequest, engine_id: int) -> HttpResponse:
     engine = get_object_or_404(Engine, pk=engine_id)
     said = request.POST if request.method == "POST" else request.GET
     ids = list(dict.fromkeys(one for one in said.getlist("id") if 0 < len(one) <= 64))
-    form = WhyForm(request.POST or None)
+    form = ReasonForm(request.POST or None)
     if not ids or len(ids) > instances.PAGE:
         problem = Problem(
             _("No instance is chosen"), todo=[_("Go back, mark at least one and at most a page of them.")]
@@ -123,7 +123,7 @@ def _refused(
     request: HttpRequest,
     engine: Engine,
     page: instances.Page,
-    form: WhyForm,
+    form: ReasonForm,
     error: EngineError | Undecryptable,
     ids: list[str],
 ) -> HttpResponse:
@@ -137,7 +137,7 @@ def _confirm(
     request: HttpRequest,
     engine: Engine,
     page: instances.Page,
-    form: WhyForm,
+    form: ReasonForm,
     problem: Problem | None = None,
     *,
     ids: list[str] | None = None,

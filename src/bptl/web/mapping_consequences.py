@@ -110,7 +110,7 @@ def of_change(mapping: Mapping, changed: Sequence[str], held: Held) -> Sequence[
         said.append(_("The next fetch asks for other tasks; those that fit no longer stay at the engine."))
     if names & _FETCH:
         said.append(_("What is fetched from now on is locked, ordered and given variables in the new way."))
-    return said if mapping.active else [_("It is paused: nothing is fetched before it is resumed."), *said]
+    return [_("It is paused: nothing is fetched before it is resumed."), *said] if mapping.paused else said
 
 
 def told_of_pause(mapping: Mapping, until: datetime | None) -> str:

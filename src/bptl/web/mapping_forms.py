@@ -225,6 +225,7 @@ class MappingForm(MappingModelForm):
 class PauseForm(ReasonForm):
     """Why, which is shown with the mapping too, and until when."""
 
+    reason = ReasonField(longest=500)
     until = forms.DateTimeField(
         label=gettext_lazy("Until"),
         required=False,

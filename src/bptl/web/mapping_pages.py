@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -95,7 +96,7 @@ class MappingFormPage(View):
         )
 
 
-class MappingAction(View):
+class MappingAction(ABC, View):
     """What is done to a mapping with a reason: shown with GET, done with POST."""
 
     http_method_names: Sequence[str] = ["get", "head", "post", "options"]
@@ -104,9 +105,9 @@ class MappingAction(View):
     form_class: ClassVar[type[ReasonForm]] = ReasonForm
     says: ClassVar[staticmethod[[Mapping, Held], Sequence[str]]]
 
+    @abstractmethod
     def do(self, request: HttpRequest, mapping: Mapping, said: dict[str, Any]) -> str:
         """Do it; answers what to tell. Raises ValidationError by field, Mapping.DoesNotExist."""
-        raise NotImplementedError
 
     def get(self, request: HttpRequest, mapping_id: int) -> HttpResponse:
         """What will happen, and the form."""

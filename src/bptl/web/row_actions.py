@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from bptl.accounts import audit
 from bptl.web.acting import by
-from bptl.web.action_forms import LONGEST_REASON, WhyForm
+from bptl.web.reason_form import LONGEST_REASON, ReasonForm
 from bptl.web.written_forms import RowForm
 
 
@@ -63,7 +63,7 @@ def form_page(request: HttpRequest, form: Any, place: Place) -> HttpResponse:
 
 def switch(request: HttpRequest, row: Any, *, active: bool, page: str) -> HttpResponse:
     """Switch a row off or on, for a reason, and go back to its page."""
-    form = WhyForm(request.POST)
+    form = ReasonForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Nothing was changed: say why."))
         return redirect(page)
@@ -83,7 +83,7 @@ def remove(
     request: HttpRequest, row: Model, place: Place, *, says: Sequence[str], parent: Model | None = None, used: str = ""
 ) -> HttpResponse:
     """A page that says what goes with a row, and the removal of it for a reason; 409 while it is ``used``."""
-    form = WhyForm(request.POST or None)
+    form = ReasonForm(request.POST or None)
     if not used and request.method == "POST" and form.is_valid():
         name, reason, about = str(row), form.cleaned_data["reason"], parent if parent is not None else row
         try:

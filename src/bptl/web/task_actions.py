@@ -7,6 +7,7 @@ does not do its part, the same page says why and what to do, and keeps what was 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -30,8 +31,9 @@ from bptl.tasks.lifecycle import TransitionRefused
 from bptl.tasks.models import Effect, Task
 from bptl.tasks.queries import TaskStory
 from bptl.web import consequences
-from bptl.web.action_forms import LONGEST_REASON, ReasonForm, SettleForm
+from bptl.web.action_forms import ReasonForm, SettleForm
 from bptl.web.problems import Problem
+from bptl.web.reason_form import LONGEST_REASON
 from bptl.web.rights import person
 from bptl.web.typed import VariableRows, rows_of
 from bptl.work_units.description import inputs_of, outputs_of
@@ -47,7 +49,7 @@ class Asked:
     effect: Effect | None = None
 
 
-class TaskAction(View):
+class TaskAction(ABC, View):
     """The page of one action. Subclasses say what it is called, what it does, and do it."""
 
     http_method_names: Sequence[str] = ["get", "head", "post", "options"]
@@ -60,9 +62,9 @@ class TaskAction(View):
     says: ClassVar[staticmethod[[TaskStory], Sequence[str]]]
     """What will happen, from ``consequences``."""
 
+    @abstractmethod
     def do(self, asked: Asked, *, actor: str, reason: str) -> str:
         """Do it; answers what to tell. Raises ActionRefused, TransitionRefused, EngineError or Undecryptable."""
-        raise NotImplementedError
 
     def rows(self, story: TaskStory) -> VariableRows | None:
         """The variables that can be typed, if any."""

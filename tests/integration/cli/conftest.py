@@ -10,16 +10,7 @@ from tests.doubles.engine import FakeEngine
 from tests.integration.scene import Scene, a_scene
 
 
-@pytest.fixture(scope="module")
-def double() -> Iterator[FakeEngine]:
-    engine = FakeEngine()
-    engine.start()
-    yield engine
-    engine.stop()
-
-
 @pytest.fixture
-def scene(double: FakeEngine, db: None) -> Iterator[Scene]:
-    double.reset()
-    with a_scene(double) as scene:
+def scene(there: FakeEngine, db: None) -> Iterator[Scene]:
+    with a_scene(there) as scene:
         yield scene

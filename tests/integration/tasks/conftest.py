@@ -15,20 +15,6 @@ from tests.integration.scene import Scene, a_scene, completed, fresh
 from tests.integration.tasks.reports import first_report
 
 
-@pytest.fixture(scope="module")
-def double() -> Iterator[FakeEngine]:
-    engine = FakeEngine()
-    engine.start()
-    yield engine
-    engine.stop()
-
-
-@pytest.fixture
-def there(double: FakeEngine) -> FakeEngine:
-    double.reset()
-    return double
-
-
 @pytest.fixture
 def scene(there: FakeEngine, db: None) -> Iterator[Scene]:
     with a_scene(there) as scene:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +16,6 @@ from bptl.accounts.models import User
 from bptl.accounts.roles import Role
 from bptl.connections.models import Engine, Mapping
 from bptl.tasks.models import Lease, Process, Task
-from tests.doubles.engine import FakeEngine
 
 MakeTask = Callable[..., Task]
 
@@ -102,12 +101,3 @@ def make_task(main_engine: Engine, worker: Process) -> MakeTask:
         return task
 
     return make
-
-
-@pytest.fixture
-def fake_engine() -> Iterator[FakeEngine]:
-    """An engine that answers, and misbehaves on demand."""
-    engine = FakeEngine()
-    engine.start()
-    yield engine
-    engine.stop()

@@ -172,8 +172,8 @@ def test_a_test_of_the_connection_says_what_it_found_in_both_languages(operator:
     assert "geeft geen bruikbaar antwoord" in dutch
 
 
-def test_a_test_tells_product_version_and_rights(operator: Client, fake_engine: FakeEngine) -> None:
-    engine = Engine.objects.create(name="main", address=fake_engine.url, authentication="none")
+def test_a_test_tells_product_version_and_rights(operator: Client, there: FakeEngine) -> None:
+    engine = Engine.objects.create(name="main", address=there.url, authentication="none")
     shown = operator.post(reverse("engine-test", args=[engine.pk])).content.decode()
     assert "answers: Operaton fake" in shown
     assert "CREATE on Batch" in shown

@@ -22,8 +22,8 @@ def administrator() -> Client:
 
 
 @pytest.fixture
-def main_engine(fake_engine: FakeEngine) -> Engine:
-    return Engine.objects.create(name="main", address=fake_engine.url, authentication="none")
+def main_engine(there: FakeEngine) -> Engine:
+    return Engine.objects.create(name="main", address=there.url, authentication="none")
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def audited() -> list[tuple[str, str, object]]:
 
 
 def test_instances_are_listed_by_name_with_their_tasks_here(
-    reader: Client, fake_engine: FakeEngine, listed: str, make_task: MakeTask
+    reader: Client, there: FakeEngine, listed: str, make_task: MakeTask
 ) -> None:
-    fake_engine.add(process_instance_id="i-1", business_key="case-1")
-    fake_engine.add(process_instance_id="i-2", business_key="case-2")
+    there.add(process_instance_id="i-1", business_key="case-1")
+    there.add(process_instance_id="i-2", business_key="case-2")
     for _ in range(2):
         make_task(process_instance_id="i-1")
     answer = reader.get(listed)
@@ -60,19 +60,19 @@ def test_instances_are_listed_by_name_with_their_tasks_here(
 
 
 def test_without_the_right_to_read_definitions_processes_are_named_by_their_key(
-    reader: Client, fake_engine: FakeEngine, listed: str
+    reader: Client, there: FakeEngine, listed: str
 ) -> None:
-    fake_engine.add(process_instance_id="i-1")
+    there.add(process_instance_id="i-1")
     for status, body in ((200, []), (403, {"type": "AuthorizationException", "message": "no"})):
-        fake_engine.answer("definitions", status, body)
+        there.answer("definitions", status, body)
         answer = reader.get(listed)
         assert [row.process for row in answer.context["page"].rows] == ["model"]
         assert "READ on Process Definition" in answer.content.decode()
 
 
-def test_pages_keep_the_filters(reader: Client, fake_engine: FakeEngine, listed: str) -> None:
+def test_pages_keep_the_filters(reader: Client, there: FakeEngine, listed: str) -> None:
     for number in range(PAGE + 1):
-        fake_engine.add(process_instance_id=f"i-{number:03}")
+        there.add(process_instance_id=f"i-{number:03}")
     first = reader.get(listed, {"process": "model"})
     assert len(first.context["page"].rows) == PAGE
     assert first.context["newer"] == ""
@@ -89,9 +89,9 @@ def test_an_engine_without_instances_says_what_that_may_mean(reader: Client, lis
 
 
 def test_an_engine_that_is_down_is_a_page_that_says_so_and_leads_back(
-    reader: Client, fake_engine: FakeEngine, listed: str
+    reader: Client, there: FakeEngine, listed: str
 ) -> None:
-    with fake_engine.down():
+    with there.down():
         answer = reader.get(f"{listed}?process=model")
         dutch = reader.get(listed, headers={"accept-language": "nl"}).content.decode()
     assert (answer.status_code, answer["Retry-After"]) == (503, "30")
@@ -102,23 +102,23 @@ def test_an_engine_that_is_down_is_a_page_that_says_so_and_leads_back(
     assert "Engine main antwoordt niet" in dutch
 
 
-def test_a_wrong_login_and_a_missing_right_are_pages_too(reader: Client, fake_engine: FakeEngine, listed: str) -> None:
-    fake_engine.answer("instances", 401)
+def test_a_wrong_login_and_a_missing_right_are_pages_too(reader: Client, there: FakeEngine, listed: str) -> None:
+    there.answer("instances", 401)
     assert "does not accept our login" in reader.get(listed).content.decode()
     right = {"permissionName": "READ", "resourceName": "ProcessInstance", "resourceId": "*"}
-    fake_engine.answer("instances", 403, {"type": "AuthorizationException", "message": "no", **right})
+    there.answer("instances", 403, {"type": "AuthorizationException", "message": "no", **right})
     answer = reader.get(listed)
     assert answer.status_code == 502
     assert "grant our user: READ on ProcessInstance *" in answer.content.decode()
-    fake_engine.answer("instances", 200, "<html>a login page</html>")
+    there.answer("instances", 200, "<html>a login page</html>")
     assert "What answers is not engine main" in reader.get(listed).content.decode()
 
 
 def test_deletion_is_confirmed_with_what_goes_and_a_reason(
-    administrator: Client, fake_engine: FakeEngine, deleting: str, listed: str, make_task: MakeTask
+    administrator: Client, there: FakeEngine, deleting: str, listed: str, make_task: MakeTask
 ) -> None:
     for name in ("i-1", "i-2", "i-3"):
-        fake_engine.add(process_instance_id=name)
+        there.add(process_instance_id=name)
     make_task("running", process_instance_id="i-1")
     make_task(process_instance_id="i-2")
     assert "Delete the marked ones" in administrator.get(listed).content.decode()
@@ -126,13 +126,13 @@ def test_deletion_is_confirmed_with_what_goes_and_a_reason(
     assert "ends these 2 process instances" in shown
     assert "One task of them is not over here" in shown
     assert "One of those that you marked is gone already" in shown
-    assert fake_engine.deletions == []
+    assert there.deletions == []
 
     assert "say why" in administrator.post(deleting, {"id": ["i-1", "i-2"]}).content.decode()
-    assert fake_engine.deletions == []
+    assert there.deletions == []
     done = administrator.post(deleting, {"id": ["i-1", "i-2"], "reason": "wrong month"}, follow=True)
     assert "The engine deletes 2 instances now (batch batch-1)" in done.content.decode()
-    [deletion] = fake_engine.deletions
+    [deletion] = there.deletions
     assert deletion == {
         "processInstanceIds": ["i-1", "i-2"],
         "deleteReason": "wrong month (BPTL, administrator)",
@@ -144,22 +144,22 @@ def test_deletion_is_confirmed_with_what_goes_and_a_reason(
     assert audited() == [("instances.deleted", "wrong month", ["i-1", "i-2"])]
 
 
-def test_nothing_chosen_and_all_gone_are_said(administrator: Client, fake_engine: FakeEngine, deleting: str) -> None:
+def test_nothing_chosen_and_all_gone_are_said(administrator: Client, there: FakeEngine, deleting: str) -> None:
     none = administrator.get(deleting)
     assert none.status_code == 400
     assert "No instance is chosen" in none.content.decode()
     gone = administrator.post(deleting, {"id": "gone", "reason": "whatever"})
     assert gone.status_code == 409
     assert "All of them are gone already" in gone.content.decode()
-    assert (fake_engine.deletions, audited()) == ([], [])
+    assert (there.deletions, audited()) == ([], [])
 
 
 def test_a_missing_right_to_delete_is_said_keeps_the_reason_and_is_in_the_audit_log(
-    administrator: Client, fake_engine: FakeEngine, deleting: str
+    administrator: Client, there: FakeEngine, deleting: str
 ) -> None:
-    fake_engine.add(process_instance_id="i-1")
+    there.add(process_instance_id="i-1")
     right = {"permissionName": "CREATE", "resourceName": "Batch"}
-    fake_engine.answer("deleteInstances", 403, {"type": "AuthorizationException", "message": "not yours", **right})
+    there.answer("deleteInstances", 403, {"type": "AuthorizationException", "message": "not yours", **right})
     refused = administrator.post(deleting, {"id": "i-1", "reason": "wrong month"})
     assert refused.status_code == 502
     shown = refused.content.decode()
@@ -173,10 +173,10 @@ def test_a_missing_right_to_delete_is_said_keeps_the_reason_and_is_in_the_audit_
 
 
 def test_an_engine_that_goes_down_meanwhile_costs_nothing_that_was_typed(
-    administrator: Client, fake_engine: FakeEngine, deleting: str
+    administrator: Client, there: FakeEngine, deleting: str
 ) -> None:
-    fake_engine.add(process_instance_id="i-1")
-    with fake_engine.down():
+    there.add(process_instance_id="i-1")
+    with there.down():
         assert administrator.get(deleting, {"id": "i-1"}).status_code == 503
         refused = administrator.post(deleting, {"id": "i-1", "reason": "wrong month"})
     assert refused.status_code == 502
@@ -187,10 +187,10 @@ def test_an_engine_that_goes_down_meanwhile_costs_nothing_that_was_typed(
 
 
 def test_operators_see_instances_and_do_not_delete_them(
-    operator: Client, fake_engine: FakeEngine, listed: str, deleting: str
+    operator: Client, there: FakeEngine, listed: str, deleting: str
 ) -> None:
-    fake_engine.add(process_instance_id="i-1")
+    there.add(process_instance_id="i-1")
     assert "Delete the marked ones" not in operator.get(listed).content.decode()
     assert operator.get(deleting, {"id": "i-1"}).status_code == 403
     assert operator.post(deleting, {"id": "i-1", "reason": "no right"}).status_code == 403
-    assert fake_engine.deletions == []
+    assert there.deletions == []

@@ -125,6 +125,15 @@ def test_only_operators_may_test_a_service(reader: Client, zaken: Service, outsi
     assert outside.asked == []
 
 
+def test_a_service_that_refuses_our_login_fails_on_its_page_and_on_the_overview(
+    reader: Client, zaken: Service, make_task: MakeTask
+) -> None:
+    refused = called(make_task(), status=401, minutes_ago=5)
+    assert reader.get(reverse("service", args=[zaken.pk])).context["health"].failing_since == refused.began_at
+    (state,) = reader.get("/").context["condition"].services
+    assert (state.word.label, state.at) == ("fails", refused.began_at)
+
+
 def test_a_service_shows_how_its_last_calls_went(reader: Client, zaken: Service, make_task: MakeTask) -> None:
     task, page = make_task(), reverse("service", args=[zaken.pk])
     assert "No call of a task is on record" in reader.get(page).content.decode()

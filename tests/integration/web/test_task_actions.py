@@ -20,18 +20,9 @@ from tests.integration.scene import Scene, a_scene, events, fresh
 WHY = "the register was mended"
 
 
-@pytest.fixture(scope="module")
-def double() -> Iterator[FakeEngine]:
-    engine = FakeEngine()
-    engine.start()
-    yield engine
-    engine.stop()
-
-
 @pytest.fixture
-def scene(double: FakeEngine, db: None) -> Iterator[Scene]:
-    double.reset()
-    with a_scene(double) as scene:
+def scene(there: FakeEngine, db: None) -> Iterator[Scene]:
+    with a_scene(there) as scene:
         yield scene
 
 

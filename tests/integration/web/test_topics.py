@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.db.models.functions import Now
@@ -18,20 +19,6 @@ from tests.doubles.engine import FakeEngine
 from tests.integration.web.conftest import MakeTask
 
 PATIENCE = 30.0
-
-
-@pytest.fixture(scope="module")
-def double() -> Iterator[FakeEngine]:
-    engine = FakeEngine()
-    engine.start()
-    yield engine
-    engine.stop()
-
-
-@pytest.fixture
-def there(double: FakeEngine) -> FakeEngine:
-    double.reset()
-    return double
 
 
 @pytest.fixture
@@ -78,6 +65,14 @@ def test_each_topic_gets_its_finding(row: Engine, there: FakeEngine) -> None:
     assert (rows["paused"].waiting, rows["off"].waiting) == (2, 0)
     assert (rows["broken"].state, len(rows["broken"].problems)) == (MappingState.BROKEN, 1)
     assert list(rows)[:3] == ["stray", "broken", "paused"], "the worst come first"
+
+
+def test_a_mapping_whose_pause_is_over_is_at_work_before_anybody_tidies_its_row(row: Engine, there: FakeEngine) -> None:
+    paused = {"paused_at": Now() - timedelta(hours=1), "paused_by": "jansen", "pause_reason": "a new zaaktype"}
+    over = {"active": False, "resume_at": Now() - timedelta(seconds=1), **paused}
+    Mapping.objects.create(engine=row, topic="back", unit="demo.quick", **over)
+    there.add("back")
+    assert found()["back"].state is MappingState.ACTIVE
 
 
 def test_what_we_hold_is_counted_by_status_and_links_to_its_list(

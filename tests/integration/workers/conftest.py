@@ -33,20 +33,6 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line, "DUE_LOOK", 0.05)
 
 
-@pytest.fixture(scope="module")
-def double() -> Iterator[FakeEngine]:
-    engine = FakeEngine()
-    engine.start()
-    yield engine
-    engine.stop()
-
-
-@pytest.fixture
-def there(double: FakeEngine) -> FakeEngine:
-    double.reset()
-    return double
-
-
 @pytest.fixture
 def scene(there: FakeEngine, transactional_db: None) -> Iterator[Scene]:
     units.GATES.clear()
