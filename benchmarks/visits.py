@@ -151,7 +151,7 @@ def _value(page: str, key: str, filled: Filled) -> Any:
         return filled.failed_id if page in ACTIONS else filled.task_id
     wanted = key.removesuffix("_id").replace("_", "")
     for model in apps.get_models():
-        if model._meta.model_name == wanted and key.endswith("_id"):
+        if model._meta.model_name in {wanted, f"service{wanted}"} and key.endswith("_id"):
             rows: Any = model._default_manager.order_by("-pk")
             if any(part.name == "task" for part in model._meta.get_fields()):
                 rows = rows.filter(task_id=filled.task_id)

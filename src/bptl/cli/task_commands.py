@@ -9,6 +9,7 @@ import getpass
 import json
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ def accountable(command: Callable[..., Any]) -> Callable[..., Any]:
     return reason(actor(command))
 
 
+_moment = click.DateTime(["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"])
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
@@ -39,8 +42,14 @@ def tasks() -> None:
 @click.option("--outcome", default="", help="completed, failed or thrown.")
 @click.option("--engine", default="", help="Name of the engine.")
 @click.option("--topic", default="", help="Topic of the external task.")
+@click.option("--unit", default="", help="Name of a work unit: tasks of the mappings that have it now.")
+@click.option("--application", default="", help="bptlAppId: for whom the work is done.")
 @click.option("--process-instance", default="", help="Id of the process instance.")
 @click.option("--business-key", default="", help="Business key of the process instance.")
+@click.option("--error", default="", help="Key of a cause of failures, as the page of tasks has it in its address.")
+@click.option("--text", default="", help="Stands in the name or value of a variable.")
+@click.option("--since", type=_moment, help="First seen at this moment or later, local time.")
+@click.option("--until", type=_moment, help="First seen before this moment, local time.")
 @click.option("--before", type=int, help="Only tasks with a lower number: continues a list.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Most tasks to show.")
 @as_json
@@ -49,14 +58,22 @@ def list_tasks(
     outcome: str,
     engine: str,
     topic: str,
+    unit: str,
+    application: str,
     process_instance: str,
     business_key: str,
+    error: str,
+    text: str,
+    since: datetime | None,
+    until: datetime | None,
     before: int | None,
     limit: int,
     as_json: bool,
 ) -> None:
     """Show tasks, newest first."""
     start_django()
+    from django.utils import timezone
+
     from bptl.cli import stories, table
     from bptl.tasks import search, walks
     from bptl.tasks.filters import TaskFilter
@@ -69,8 +86,14 @@ def list_tasks(
         outcome=outcome,
         engine=engine,
         topic=topic,
+        unit=unit,
+        application=application,
         process_instance_id=process_instance,
         business_key=business_key,
+        error_group=error,
+        text=text,
+        since=timezone.make_aware(since) if since else None,
+        until=timezone.make_aware(until) if until else None,
         before_id=before,
     )
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner, Result
 from django.db.models.functions import Now
 
 from bptl.cli.main import bptl
+from bptl.tasks.error_groups import group_of
 from bptl.tasks.execution.outcomes import Ending
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Event, Task
@@ -30,6 +31,37 @@ def test_a_list_shows_the_newest_first_and_keeps_to_its_filters(scene: Scene) ->
 
     assert [row["id"] for row in rows] == [newer.pk, older.pk]
     assert str(newer.pk) in run("tasks list --topic topic").output
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--unit demo.quick",
+        "--application https://ac.example/applicaties/vth",
+        "--text Dakkapel",
+        "--until 2026-01-02",
+        "--error {group}",
+    ],
+)
+def test_a_list_knows_the_filters_of_the_page(scene: Scene, option: str) -> None:
+    variables = {
+        "bptlAppId": {"type": "String", "value": "https://ac.example/applicaties/vth"},
+        "omschrijving": {"type": "String", "value": "Dakkapel van A. de Boer"},
+    }
+    group = group_of("demo.quick", "it broke").key
+    past = {"variables": variables, "recorded_at": datetime(2026, 1, 1, 12, tzinfo=UTC), "error_group": group}
+    scene.task(Status.DELIVERED, Outcome.FAILED, mapping=None, error_group=group_of("demo.quick", "it hangs").key)
+    wanted = scene.task(Status.DELIVERED, Outcome.FAILED, **past)
+
+    rows = json.loads(run(f"tasks list --json {option.format(group=group)}").output)
+
+    assert [row["id"] for row in rows] == [wanted.pk]
+
+
+def test_a_moment_that_nobody_can_read_is_told_with_the_form(scene: Scene) -> None:
+    answer = run("tasks list --since yesterday")
+    assert answer.exit_code == 2
+    assert "%Y-%m-%d" in answer.output
 
 
 def test_a_long_list_is_continued_where_it_ended(scene: Scene) -> None:
