@@ -34,7 +34,7 @@ SECRET_NAMES = frozenset(
 BSN_NAMES = frozenset({"bsn", "burgerservicenummer", "inpbsn", "anummer", "inpanummer"})
 
 _NAME = (
-    r"[\w-]*(?:password|passwd|passphrase|wachtwoord|secret(?:[_-]?key)?|api[_-]?key|private[_-]?key"
+    r"(?:password|passwd|passphrase|wachtwoord|secret(?:[_-]?key)?|api[_-]?key|private[_-]?key"
     r"|(?:access|refresh|id|auth|csrf)[_-]?token)"
 )
 _ANY_SECRET = re.compile(
