@@ -37,7 +37,16 @@ UNITS = Path(__file__).parents[1] / "faults" / "units"
 
 OURS = (
     *("mail-password", "webhook-secret", "collector-key", "sentry-key", "admin-password", "provider-secret"),
-    *("engine-password", "api-key", "zgw-secret", "oauth-secret", "oauth-token", "application-secret"),
+    *(
+        "engine-password",
+        "second-engine-password",
+        "typed-password",
+        "api-key",
+        "zgw-secret",
+        "oauth-secret",
+        "oauth-token",
+        "application-secret",
+    ),
 )
 """Secrets that BPTL is given; beside them the ones of the stage, the token of a machine, and each one that it sent."""
 
@@ -180,8 +189,17 @@ def _configure(scene: Scene, plain: Outside, secure: Outside, authority: Path) -
     for name in ("sleutel", "zgw", "oauth", "toepassing"):
         scene.town.map(f"vraag.{name}", "http.request", "--service", f"service={name}")
     scene.town.map("alles.zeggen", "test.tell")
+    # An engine, or a proxy before it, that repeats what it was sent.
+    plain.answers["/engine-rest/external-task/fetchAndLock"] = _echo(500)
+    bptl(
+        *("engines", "set", "tweede", "--url", f"http://{HOST}:{plain.port}/engine-rest", "--active"),
+        *("--username", "bptl", "--password-env", "GEHEIM"),
+        environment={"GEHEIM": words["second-engine-password"]},
+    )
+    bptl("mappings", "add", "--engine", "tweede", "--topic", "alles.zeggen", "--unit", "test.tell")
     made = bptl("tokens", "create", "flowable", "--user", "visser", "--scope", "work-unit:call")
     words["machine-token"] = max(made.split(), key=len)
+    words["machine-token-mistyped"] = words["machine-token"][:-1]
 
 
 def _work(scene: Scene) -> None:
@@ -206,14 +224,18 @@ def _work(scene: Scene) -> None:
                 **common,
             )
             cases["ended" if status == 200 else "refused"].append(instance)
-    for authorization in (f"Token {scene.words['machine-token']}", f"Token {scene.words['machine-token'][:-1]}"):
-        _call(town, authorization)
+    for name in ("machine-token", "machine-token-mistyped"):
+        _call(town, f"Token {scene.words[name]}")
+    with pytest.raises(AssertionError, match="the login was taken"):
+        Visits(town.topology.web_url).log_in("visser", scene.words["typed-password"])
     login = base64.b64encode(f"visser:{scene.words['admin-password']}".encode()).decode()
     _call(town, f"Basic {login}")
     town.wait("what goes well ended", lambda: town.ended(*cases["ended"]), seconds=60)
     town.wait("what fails is an incident", lambda: all(map(town.incidents, cases["incident"])), seconds=60)
     failing = "SELECT count(*) FROM tasks_servicecall WHERE status >= 400"
     town.wait("all were refused", lambda: rows(town, failing)[0][0] >= len(cases["refused"]), seconds=60)
+    polled = (town.topology.logs / "poll-1.log").read_text
+    town.wait("the second engine refused", lambda: "engine.poll_failed" in polled(), seconds=60)
     told = "SELECT count(*) FROM telling_message WHERE error <> ''"
     town.wait("nobody could be told", lambda: rows(town, told)[0][0] >= 2, seconds=90)
 

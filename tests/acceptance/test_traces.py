@@ -124,9 +124,9 @@ def test_a_case_without_a_trace_gets_one_from_its_first_task(
     assert [report.parent for report in reports] == [first.id, second.id]
     assert {span.service for span in (first, call, second, *reports)} == {"bptl-work"}
     assert received.service == "bptl-poll"
-    assert town.variables(instance)["traceparent"] == f"00-{first.trace}-{first.id}-01"
+    assert town.variables(instance)["traceparent"].startswith(f"00-{first.trace}-{first.id}-")
     # The service was told, and the poll that brought the second task names its span.
-    assert outside.asked[-1].headers["traceparent"] == f"00-{call.trace}-{call.id}-01"
+    assert outside.asked[-1].headers["traceparent"].startswith(f"00-{call.trace}-{call.id}-")
     town.wait(
         "the poll's own trace has come",
         lambda: any(received.id in span.links for span in collector.named(f"fetch {SANDBOX}")),

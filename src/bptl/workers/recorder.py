@@ -26,7 +26,7 @@ class Answered:
     tasks: Sequence[ExternalTask]
     engine: Engine
     until: float
-    began: float = 0.0
+    began: float
 
 
 class Recorder:
