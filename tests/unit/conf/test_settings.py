@@ -137,23 +137,23 @@ def test_what_is_no_address_of_redis_is_refused_and_not_repeated(name: str, addr
         ("SENTRY_DSN", "https://een-geheim@sentry.example.com/7", "een-geheim"),
         ("DB_PASSWORD", "een-geheim", "een-geheim"),
         ("SECRET_KEY", SAFE["SECRET_KEY"], SAFE["SECRET_KEY"]),
-        ("BPTL_ENCRYPTION_KEYS", f"{SAFE['BPTL_ENCRYPTION_KEYS']}", SAFE["BPTL_ENCRYPTION_KEYS"]),
+        ("BPTL_ENCRYPTION_KEYS", SAFE["BPTL_ENCRYPTION_KEYS"], SAFE["BPTL_ENCRYPTION_KEYS"]),
     ],
 )
 def test_what_is_secret_in_a_setting_is_hidden_in_every_text(name: str, value: str, word: str) -> None:
-    said = load(
-        {**SAFE, name: value},
-        f"__import__('bptl.lib.redaction').lib.redaction.redact('x {word} y') + settings.TIME_ZONE[:0]",
-    )
-    assert said.stdout.strip() == "x *** y", said.stderr
+    assert redacted(f"x {word} y", {name: value}) == "x *** y"
 
 
 def test_words_of_an_address_without_a_login_stay() -> None:
-    said = load(
-        SAFE,
-        "__import__('bptl.lib.redaction').lib.redaction.redact('redis://localhost:6379/0') + settings.TIME_ZONE[:0]",
-    )
-    assert said.stdout.strip() == "redis://localhost:6379/0", said.stderr
+    assert redacted("redis://localhost:6379/0", {}) == "redis://localhost:6379/0"
+
+
+def redacted(text: str, environment: dict[str, str]) -> str:
+    """As a process with this environment shows it."""
+    redact = "__import__('bptl.lib.redaction').lib.redaction.redact"
+    ended = load({**SAFE, **environment}, f"settings.TIME_ZONE[:0] + {redact}({text!r})")
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
 
 
 def test_cookies_of_a_sub_path_are_seen_there_only() -> None:
