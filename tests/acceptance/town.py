@@ -29,7 +29,7 @@ class Town:
     def built(cls, logs: Path, **options: Any) -> Iterator[Town]:
         """Start it all, and stop it all at the end; ``options`` are those of Topology."""
         with Stage() as stage:
-            topology = stage.add(Topology(logs, engine_password=secrets.token_urlsafe(16), **options))
+            topology = stage.add(Topology(logs, **{"engine_password": secrets.token_urlsafe(16), **options}))
             topology.start()
             topology.map_topics(sample.UNIT_OF_TOPIC)
             town = cls(topology)

@@ -12,7 +12,7 @@ from bptl.cli.start import PAGES, SCHEDULE, choose_settings, start_process
 @click.command()
 def poll() -> None:
     """Fetch work from the engines, in long polls (queue long-polling)."""
-    start_process(without=PAGES | SCHEDULE)
+    start_process("poll", without=PAGES | SCHEDULE)
     from bptl.workers import start
 
     sys.exit(start.poll())
@@ -22,7 +22,7 @@ def poll() -> None:
 @click.option("--places", type=click.IntRange(min=1), help="Units at once; default CELERY_WORKER_CONCURRENCY.")
 def work(places: int | None) -> None:
     """Run work units and report their outcomes (queue celery)."""
-    start_process(without=PAGES | SCHEDULE)
+    start_process("work", without=PAGES | SCHEDULE)
     from bptl.workers import start
 
     sys.exit(start.work(places=places))
@@ -31,7 +31,7 @@ def work(places: int | None) -> None:
 @click.command()
 def beat() -> None:
     """Kick off the long poll and the sweep, again and again."""
-    start_process(without=PAGES)
+    start_process("beat", without=PAGES)
     from bptl.workers import schedule
 
     sys.exit(schedule.run())

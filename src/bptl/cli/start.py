@@ -9,7 +9,8 @@ import django
 from django.conf import settings
 from django.utils import translation
 
-from bptl.lib.log import get_logger
+from bptl import __version__
+from bptl.lib.log import get_logger, take_over_stderr
 
 SETTINGS = "bptl.conf.settings"
 OLD_SETTINGS = frozenset(f"bptl.conf.{name}" for name in ("dev", "docker", "staging", "production", "jenkins", "local"))
@@ -65,9 +66,22 @@ def start_django(*, without: Collection[str] = ()) -> None:
         log.warning("setting.ignored", name="DJANGO_SETTINGS_MODULE", reason=f"the one settings module is {SETTINGS}")
 
 
-def start_process(*, without: Collection[str] = ()) -> None:
-    """``start_django`` for a process that stays: it also says which names of its environment do nothing, and why."""
+def start_process(kind: str, *, without: Collection[str] = ()) -> None:
+    """``start_django`` for a process that stays: all that it says is logged, and failures are told where they are
+    wanted. It also says which names of its environment do nothing, and why.
+    """
     start_django(without=without)
+    take_over_stderr()
+    if settings.SENTRY_DSN:
+        # Imported by who wants it only: 5 MB in each process.
+        from bptl.lib import sentry
+
+        sentry.start(
+            settings.SENTRY_DSN,
+            environment=settings.SENTRY_ENVIRONMENT,
+            release=settings.VERSION_TAG or f"bptl@{__version__}",
+            process=kind,
+        )
     for name, reason in settings.BPTL_RETIRED_NAMES:
         log.warning("setting.ignored", name=name, reason=reason)
     if settings.DEBUG:

@@ -91,7 +91,7 @@ def _make_first_administrator() -> None:
 )
 def web(bind: str | None, processes: int | None, threads: int | None) -> None:
     """Serve the pages until SIGTERM, then let running requests finish."""
-    start_process()
+    start_process("web")
     _make_first_administrator()
     options: dict[str, Any] = {
         "bind": bind or f"127.0.0.1:{settings.UWSGI_PORT}",

@@ -18,6 +18,7 @@ from urllib3.exceptions import SSLError as UrllibSSLError
 from bptl.clients.access import Access, Kind
 from bptl.clients.errors import ForeignAddress, NoAnswer, NotSent, ServiceError, Unreadable, raise_for
 from bptl.clients.gate import Call, Gate
+from bptl.clients.spans import answered, calling
 from bptl.lib.http import Answer
 
 CONNECT_SECONDS = 5.0
@@ -96,7 +97,11 @@ class ServiceClient:
         answer: Answer | None = None
         error = ""
         try:
-            answer = self._send(method, url, headers=sent, content=content, files=files, timeout=timeout)
+            with calling(self.access.service, method, self.access.address) as span:
+                if span.traceparent:
+                    sent["traceparent"] = span.traceparent
+                answer = self._send(method, url, headers=sent, content=content, files=files, timeout=timeout)
+                answered(span, answer.status)
         except ServiceError as fault:
             error = str(fault)
             raise

@@ -27,6 +27,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
 from bptl.lib.http import Answer
+from bptl.lib.redaction import redact
 
 TOO_MANY_REQUESTS = 429
 REQUEST_TIMEOUT = 408
@@ -36,7 +37,10 @@ SHOWN = 300
 
 
 class ServiceError(Exception):
-    """A call that did not end well. ``service`` is its name, ``url`` what was called; no answer has no ``status``."""
+    """A call that did not end well. ``service`` is its name, ``url`` what was called; no answer has no ``status``.
+
+    The message may repeat what the service said: it is redacted.
+    """
 
     did_not_happen: ClassVar[bool] = False
     """Whether the service has certainly not acted."""
@@ -58,7 +62,7 @@ class ServiceError(Exception):
         self.url = url
         self.status = status
         self.delay = delay
-        super().__init__(message)
+        super().__init__(redact(message))
 
 
 class NotSent(ServiceError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from bptl.clients.access import DataClass
 from bptl.clients.gate import Call
-from bptl.lib.redaction import redact
+from bptl.lib.redaction import HIDDEN, hides, is_bsn, redact
 
-HIDDEN = "***"
 MOST_CHARACTERS = 8000
 """Of each body that is kept."""
 
@@ -24,17 +22,6 @@ LONGEST_TEXT = 500
 """Characters of one value: what is longer is a document, such as the base64 of ``inhoud``."""
 
 # fmt: off
-SECRET_NAMES = frozenset(
-    {
-        "authorization", "password", "wachtwoord", "secret", "clientsecret", "apikey", "token", "accesstoken",
-        "refreshtoken", "jwt", "auth",
-    }
-)
-BSN_NAMES = frozenset(
-    {
-        "bsn", "burgerservicenummer", "inpbsn", "anummer", "inpanummer",
-    }
-)
 PERSONAL_NAMES = frozenset(
     {
         "achternaam", "adres", "adresbuitenland1", "adresbuitenland2", "adresbuitenland3", "emailadres",
@@ -46,7 +33,6 @@ PERSONAL_NAMES = frozenset(
     }
 )
 # fmt: on
-_NINE_DIGITS = re.compile(r"(?<![\w.-])\d{9}(?![\w-])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +49,7 @@ def kept(call: Call) -> Record:
     """The record of a call, redacted."""
     return Record(
         url=url(call.url, call.data_class),
-        error=text(call.error),
+        error=redact(call.error),
         request_body=body(call.request_body, call.request_type, call.data_class),
         answer_body=body(call.answer_body, call.answer_type, call.data_class),
     )
@@ -73,12 +59,12 @@ def url(address: str, data_class: DataClass) -> str:
     """An address whose query says nothing that a body may not say either."""
     parts = urlsplit(address)
     query = [
-        (name, HIDDEN if _hides(name, data_class) else text(value))
+        (name, HIDDEN if _hides(name, data_class) else redact(value))
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     ]
     if data_class is DataClass.SECRET:
         query = [(name, HIDDEN) for name, _ in query]
-    return urlunsplit(parts._replace(path=text(parts.path), query=urlencode(query, safe="*:/")))
+    return urlunsplit(parts._replace(path=redact(parts.path), query=urlencode(query, safe="*:/")))
 
 
 def body(content: bytes, content_type: str, data_class: DataClass) -> str:
@@ -95,21 +81,7 @@ def body(content: bytes, content_type: str, data_class: DataClass) -> str:
         return _cut(json.dumps(_without(value, data_class), ensure_ascii=False, indent=1))
     if not content_type.lower().startswith("text/") or data_class is not DataClass.ORDINARY:
         return _size(content, content_type)
-    return _cut(text(content.decode(errors="replace")))
-
-
-def text(value: str) -> str:
-    """A text without what looks like a credential, and without numbers that are a BSN by their eleven test."""
-    return _NINE_DIGITS.sub(lambda found: HIDDEN if is_bsn(found[0]) else found[0], redact(value))
-
-
-def is_bsn(digits: str) -> bool:
-    """The eleven test of the burgerservicenummer: 9·d1 + 8·d2 + … + 2·d8 - d9 is a multiple of eleven (and not 0)."""
-    if len(digits) != 9 or not digits.isdigit():
-        return False
-    weights = (9, 8, 7, 6, 5, 4, 3, 2, -1)
-    total = sum(weight * int(digit) for weight, digit in zip(weights, digits, strict=True))
-    return total > 0 and total % 11 == 0
+    return _cut(redact(content.decode(errors="replace")))
 
 
 def _without(value: Any, data_class: DataClass) -> Any:
@@ -121,17 +93,18 @@ def _without(value: Any, data_class: DataClass) -> Any:
     if isinstance(value, list):
         return [_without(one, data_class) for one in value]
     if isinstance(value, str):
-        return text(value) if len(value) <= LONGEST_TEXT else f"({len(value)} characters)"
+        return redact(value) if len(value) <= LONGEST_TEXT else f"({len(value)} characters)"
     if isinstance(value, int) and not isinstance(value, bool) and is_bsn(str(value)):
         return HIDDEN
     return value
 
 
 def _hides(name: str, data_class: DataClass) -> bool:
-    word = name.lower().replace("_", "").replace("-", "")
-    if word in BSN_NAMES or word in SECRET_NAMES or word.endswith(("bsn", "burgerservicenummer")):
-        return True
-    return data_class is DataClass.PERSONAL and word in PERSONAL_NAMES
+    return hides(name) or (data_class is DataClass.PERSONAL and _word(name) in PERSONAL_NAMES)
+
+
+def _word(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 def _size(content: bytes, content_type: str) -> str:

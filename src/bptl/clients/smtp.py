@@ -26,6 +26,7 @@ from typing import Literal
 from bptl.clients.access import DataClass
 from bptl.clients.errors import Busy, NoAnswer, NotSent, Rejected, ServiceError
 from bptl.clients.gate import Call, Gate
+from bptl.clients.spans import calling
 
 SERVICE = "mail"
 METHOD = "SMTP"
@@ -97,7 +98,8 @@ class SmtpClient:
         status: int | None = None
         error = ""
         try:
-            status = self._deliver(content, message.recipient.address, check)
+            with calling(SERVICE, METHOD, self._url):
+                status = self._deliver(content, message.recipient.address, check)
         except ServiceError as fault:
             status, error = fault.status, str(fault)
             raise

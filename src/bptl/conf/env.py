@@ -63,6 +63,12 @@ class Environment:
         self._source = source
         self._declared: list[Declared] = []
         self._faults: list[Fault] = []
+        self._secrets: list[str] = []
+
+    @property
+    def secret_texts(self) -> tuple[str, ...]:
+        """Every secret that somebody set, as it stands there."""
+        return tuple(self._secrets)
 
     @property
     def declared(self) -> tuple[Declared, ...]:
@@ -232,6 +238,8 @@ class Environment:
             if required and not any(fault.name == name for fault in self._faults):
                 self.fault(name, f"is required: {help}")
             return default
+        if secret:
+            self._secrets.append(raw)
         try:
             return convert(raw)
         except ValueError as error:

@@ -1,10 +1,11 @@
-"""What makes a key unfit; no message repeats a key."""
+"""What makes a key unfit, and which words of a secret setting must never be seen; no message repeats a key."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 from collections.abc import Iterator, Sequence
+from urllib.parse import unquote, urlsplit
 
 SHORTEST_SECRET_KEY = 32
 
@@ -30,3 +31,21 @@ def faults_of_encryption_keys(keys: Sequence[str]) -> Iterator[str]:
                 f"key {position} is not 32 bytes in url-safe base64 "
                 "(make one with: openssl rand -base64 32 | tr '+/' '-_')"
             )
+
+
+def words_of(secret: str) -> Iterator[str]:
+    """The parts of a secret setting that are secret by themselves.
+
+    Of an address its login (``redis://:PASSWORD@host``), else the whole, each of several (``KEY1,KEY2``), and what
+    follows a name (``user:PASSWORD``, ``header=KEY``).
+    """
+    if "://" in secret:
+        login = urlsplit(secret).netloc.rpartition("@")[0]
+        written = login.partition(":")[2] or login
+        yield from {written, unquote(written)}
+        return
+    yield secret
+    for part in secret.split(","):
+        yield part.strip()
+        for sign in ":=":
+            yield unquote(part.partition(sign)[2].strip())

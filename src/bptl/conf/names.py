@@ -24,8 +24,7 @@ _LINKED = re.compile(r".*_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_(PROT
 
 _NO_FILES = "logs go to stderr, one event a line"
 _NO_ONCE = "jobs carry no ids and need no once-locks"
-_NO_APM = "this version reports to no Elastic APM"
-_NO_SENTRY = "this version reports to no Sentry; failures are events in the log"
+_NO_APM = "Elastic APM takes traces of OpenTelemetry: set OTEL_EXPORTER_OTLP_ENDPOINT to its address"
 _NO_KCC = "this version has no work units that mail for OpenKlant"
 _NO_VALIDSIGN = "this version has no ValidSign units"
 _NO_XENTIAL = "this version has no Xential units"
@@ -34,8 +33,6 @@ RETIRED: Mapping[str, str] = {
     "ADMINS": "failures are events in the log; nobody is mailed about them",
     "SITE_ID": "addresses are made from the request, not from a site row",
     "LOG_STDOUT": _NO_FILES,
-    "SENTRY_DSN": _NO_SENTRY,
-    "VERSION_TAG": _NO_SENTRY,
     "ELASTIC_APM_SECRET_TOKEN": _NO_APM,
     "ELASTIC_APM_SERVER_URL": _NO_APM,
     "CELERY_RESULT_BACKEND": "rows in PostgreSQL are the results; jobs have none",

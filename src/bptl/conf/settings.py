@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bptl.conf import keys, names, redis_address, shown
 from bptl.conf.env import Environment
-from bptl.lib import log
+from bptl.lib import log, redaction
 
 environment = Environment(os.environ)
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -116,6 +116,54 @@ BPTL_LOG_FORMAT = environment.text(
     "BPTL_LOG_FORMAT", default="json", choices=("json", "console"), help="One JSON object a line, or text for people."
 )
 LOGGING_CONFIG = None  # structlog writes everything; Django's own set-up would undo it.
+
+# -- Traces and failures, for those who have a place for them ----------------------------------------------------------
+
+OTEL_EXPORTER_OTLP_ENDPOINT = environment.text(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    default="",
+    help="Collector to which poll and work send traces (OTLP over HTTP), such as http://otel:4318; empty: no traces. "
+    "OpenTelemetry's other variables (OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES, …) hold too.",
+)
+OTEL_EXPORTER_OTLP_HEADERS = environment.secret(
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    default="",
+    help="Headers of what is sent to the collector, such as its key: name=value, several separated by commas.",
+)
+OTEL_SERVICE_NAME = environment.text(
+    "OTEL_SERVICE_NAME", default="", help="What BPTL is called in traces; default bptl-poll and bptl-work."
+)
+environment.text(
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    default="http/protobuf",
+    choices=("http/protobuf",),
+    help="How traces are sent; there is one way.",
+)
+if OTEL_EXPORTER_OTLP_ENDPOINT and not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", OTEL_EXPORTER_OTLP_ENDPOINT):
+    environment.fault("OTEL_EXPORTER_OTLP_ENDPOINT", "is no http(s) address; keys belong in OTEL_EXPORTER_OTLP_HEADERS")
+BPTL_TRACE_VARIABLE = environment.text(
+    "BPTL_TRACE_VARIABLE",
+    default="",
+    help="Process variable that carries the trace of a case from task to task (W3C traceparent), such as traceparent; "
+    "BPTL reads it, and sets it where a case has none. Empty: each task is a trace of its own.",
+)
+if BPTL_TRACE_VARIABLE and not OTEL_EXPORTER_OTLP_ENDPOINT:
+    environment.fault("BPTL_TRACE_VARIABLE", "is of use with OTEL_EXPORTER_OTLP_ENDPOINT only; set it too, or neither")
+if not re.fullmatch(r"\w*", BPTL_TRACE_VARIABLE):
+    environment.fault("BPTL_TRACE_VARIABLE", "is no name of a variable; use letters, digits and _")
+SENTRY_DSN = environment.secret(
+    "SENTRY_DSN", default="", help="Address (DSN) of the project in Sentry that is told of failures; empty: none."
+)
+SENTRY_ENVIRONMENT = environment.text(
+    "SENTRY_ENVIRONMENT", default="production", help="What Sentry calls this installation."
+)
+VERSION_TAG = environment.text(
+    "VERSION_TAG", default="", help="What Sentry calls this version (its release); default bptl@ and the version."
+)
+if SENTRY_DSN and not re.fullmatch(r"https?://[^/:@\s]+(:[^/@\s]+)?@[^/@\s]+/\S*\d+", SENTRY_DSN):
+    environment.fault(
+        "SENTRY_DSN", "is no DSN; copy it from the settings of the project in Sentry: https://KEY@HOST/ID"
+    )
 
 # -- Database and cache ----------------------------------------------------------------------------------------------
 
@@ -618,6 +666,9 @@ BPTL_WORKER_NAME = environment.text(
 for _name, _fix in names.mistakes(os.environ, known={one.name: one.secret for one in environment.declared}):
     environment.fault(_name, _fix)
 environment.refuse_faults()
+for _secret in environment.secret_texts:
+    for _word in keys.words_of(_secret):
+        redaction.remember(_word)
 BPTL_RETIRED_NAMES = names.retired(os.environ)
 BPTL_ENVIRONMENT = environment.declared
 BPTL_SHOWN = shown.settings(environment.declared, os.environ)

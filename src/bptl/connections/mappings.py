@@ -190,8 +190,8 @@ def filter_groups(engine: Engine) -> list[FilterGroup]:
     return [FilterGroup(engine, tuple(group)) for group in sorted(layers.values(), key=lambda group: group[0].pk)]
 
 
-def topic_request(mapping: Mapping, unit: WorkUnit) -> TopicRequest:
-    """What a fetch asks for ``mapping``: its filters, and only the variables that ``unit`` declares.
+def topic_request(mapping: Mapping, unit: WorkUnit, *, besides: Sequence[str] = ()) -> TopicRequest:
+    """What a fetch asks for ``mapping``: its filters, and only the variables that ``unit`` declares, and ``besides``.
 
     A mapping that names no tenants gets those of its engine.
     """
@@ -201,7 +201,7 @@ def topic_request(mapping: Mapping, unit: WorkUnit) -> TopicRequest:
     return TopicRequest(
         topic=mapping.topic,
         lock_duration=mapping.lock_duration,
-        variables=unit.variable_names,
+        variables=(*unit.variable_names, *besides),
         local_variables=mapping.local_variables,
         business_key=mapping.business_key or None,
         process_definition_keys=tuple(mapping.definition_keys),

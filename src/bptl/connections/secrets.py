@@ -1,4 +1,7 @@
-"""Secrets at rest: the first of ``BPTL_ENCRYPTION_KEYS`` encrypts, every one of them decrypts. Nothing is logged."""
+"""Secrets at rest: the first of ``BPTL_ENCRYPTION_KEYS`` encrypts, every one of them decrypts.
+
+Each one that is seen in clear is remembered, so that no log, row or page of this process repeats it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import functools
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+
+from bptl.lib.redaction import remember
 
 
 class Undecryptable(Exception):
@@ -20,15 +25,18 @@ class Undecryptable(Exception):
 
 def encrypt(secret: str) -> str:
     """``secret`` as a token that only our keys open; two calls never give the same token."""
+    remember(secret)
     return _keys().encrypt(secret.encode()).decode("ascii")
 
 
 def decrypt(token: str) -> str:
     """The secret in ``token``; raises Undecryptable when no key fits or it was damaged."""
     try:
-        return _keys().decrypt(token.encode()).decode()
+        secret = _keys().decrypt(token.encode()).decode()
     except InvalidToken as error:
         raise Undecryptable from error
+    remember(secret)
+    return secret
 
 
 def reencrypt(token: str) -> str:

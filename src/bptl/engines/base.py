@@ -25,6 +25,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from bptl.engines.variables import Variable
+from bptl.lib.redaction import redact
 
 Variables = Mapping[str, Variable]
 
@@ -33,14 +34,17 @@ TextVariable = tuple[str, str | None]
 
 
 class EngineError(Exception):
-    """Any refusal or silence of an engine. ``status`` is the HTTP status when there was an answer."""
+    """Any refusal or silence of an engine. ``status`` is the HTTP status when there was an answer.
+
+    The message may repeat what the engine, or a proxy before it, said: it is redacted.
+    """
 
     def __init__(self, message: str, *, status: int | None = None, kind: str = "", code: int | None = None) -> None:
-        self.message = message
+        self.message = redact(message)
         self.status = status
         self.kind = kind
         self.code = code
-        super().__init__(message)
+        super().__init__(self.message)
 
 
 class EngineUnavailable(EngineError):

@@ -16,6 +16,7 @@ from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
 from bptl.lib.log import quiet
+from bptl.lib.redaction import remember
 
 # At DEBUG they tell every token.
 quiet("requests_oauthlib", "oauthlib")
@@ -116,6 +117,7 @@ class TokenSource:
             except (requests.RequestException, ValueError) as error:
                 raise TokenMissing(f"no token from {self.address}: {type(error).__name__}: {error}") from error
         self._token = str(answer["access_token"])
+        remember(self._token)
         lives = answer.get("expires_in")
         seconds = float(lives) if isinstance(lives, int | float | str) and str(lives).isdigit() else UNSAID
         self._renew_at = asked + seconds - min(EARLY, seconds / 5)

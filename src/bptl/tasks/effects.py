@@ -16,10 +16,10 @@ from typing import Any, ClassVar, TypeVar
 
 from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, transaction
 
-from bptl.clients.records import text as redacted
 from bptl.lib.http import NeverSent
 from bptl.lib.json import plain, storable, storable_text
 from bptl.lib.log import get_logger
+from bptl.lib.redaction import redact
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move
 from bptl.tasks.models import EFFECT_DOUBLED, Effect, Event
@@ -238,7 +238,7 @@ _STILL_OPEN = """UPDATE tasks_effect SET error = %s WHERE id = %s AND "end" = ''
 
 def _text(text: str) -> str:
     """An error as it is kept: without credentials and BSNs, with characters that a database takes."""
-    return redacted(storable_text(text))
+    return redact(storable_text(text))
 
 
 def _steadily(ask: Callable[[], T], *, wait: Callable[[float], None], seconds: float | None = None) -> T:

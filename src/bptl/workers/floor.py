@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from bptl.lib.log import context as log_context
 from bptl.lib.log import get_logger
 from bptl.tasks import leases
 from bptl.tasks.execution.claim import Claim, claim
 from bptl.tasks.execution.run import Assignment, Unassignable, assign, ran_too_long, run
+from bptl.tasks.execution.spans import span_of, tell
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.leases import Held
 from bptl.tasks.lifecycle import LeaseEnd, Status
@@ -196,14 +198,16 @@ class Floor:
         close_old_connections()
         try:
             try:
-                ending = run(started.assignment, started.cancellation)
+                with log_context(started.assignment.context), span_of(started.assignment) as span:
+                    ending = run(started.assignment, started.cancellation, trace=span.traceparent)
+                    tell(span, ending)
             finally:
                 with self._lock:
                     self._unended -= 1
             if ending is None and started.overdue:
                 ending = ran_too_long(started.assignment)
             if ending is not None and not started.written_off:
-                self.reporter.put(Finished(claimed, ending))
+                self.reporter.put(Finished(claimed, ending, span.traceparent))
         except Exception:
             # run() never raises for the unit; a fault of ours must not keep the place. The lease stays until it ends.
             log.exception("run.failed", task_id=claimed.task_id)

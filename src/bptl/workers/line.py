@@ -12,9 +12,16 @@ from django.db import DatabaseError, close_old_connections
 from bptl.connections.mappings import FilterGroup, topic_request, unit
 from bptl.connections.models import Engine, Mapping
 from bptl.engines import base
-from bptl.engines.base import EngineError, EngineUnavailable, FetchRequest, NotAuthenticated, TopicRequest
+from bptl.engines.base import (
+    EngineError,
+    EngineUnavailable,
+    ExternalTask,
+    FetchRequest,
+    NotAuthenticated,
+    TopicRequest,
+)
 from bptl.lib.log import get_logger
-from bptl.tasks import leases
+from bptl.tasks import leases, traces
 from bptl.tasks.intake.due import due, forget
 from bptl.tasks.intake.fetches import FETCH_LIMIT, Announced, abandon, announce, never_sent
 from bptl.tasks.intake.record import record
@@ -181,7 +188,7 @@ class PollingLine:
 
     def _topic(self, mapping: Mapping) -> TopicRequest | None:
         work_unit = unit(mapping)
-        return topic_request(mapping, work_unit) if work_unit is not None else None
+        return topic_request(mapping, work_unit, besides=traces.names()) if work_unit is not None else None
 
     def _fetch(
         self,
@@ -191,7 +198,7 @@ class PollingLine:
         shortest: timedelta,
         then: Callable[[Answered], None],
     ) -> Polled:
-        asked = time.monotonic()
+        asked, began = time.monotonic(), time.time()
         try:
             tasks = engine.fetch(request)
         except EngineUnavailable as error:
@@ -212,7 +219,7 @@ class PollingLine:
         if self._failures:
             log.info("engine.poll_recovered", engine=self._engine.name, failures=self._failures)
             self._failures = 0
-        then(Answered(announced, tasks, engine, until=asked + shortest.total_seconds() / 2))
+        then(Answered(announced, tasks, engine, until=asked + shortest.total_seconds() / 2, began=began))
         all_came = len(tasks) < announced.max_tasks
         full = announced.max_tasks >= self._fetch_limit
         return Polled(pause=0.0 if all_came or full else MORE_ROOM, all_came=all_came)
@@ -222,8 +229,12 @@ class PollingLine:
         return max(1, min(FETCH_LIMIT, int(FETCH_CHARACTERS / max(self._task_characters, 1.0))))
 
     def _record(self, answered: Answered) -> None:
+        with traces.received(self._engine.name, answered.tasks, began=answered.began) as tasks:
+            self._record_all(answered, tasks)
+
+    def _record_all(self, answered: Answered, tasks: Sequence[ExternalTask]) -> None:
         """The tasks are locked for us: recorded as soon as the database takes them, else watched until free."""
-        announced, tasks, engine, until = answered.fetch, answered.tasks, answered.engine, answered.until
+        announced, engine, until = answered.fetch, answered.engine, answered.until
         while True:
             try:
                 recorded = record(announced, tasks, mappings=self._mappings, engine=engine)

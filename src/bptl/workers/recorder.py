@@ -17,12 +17,16 @@ IDLE = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The answer of a fetch. ``until`` (monotonic seconds): as long its tasks may still be recorded."""
+    """The answer of a fetch. ``until`` (monotonic seconds): as long its tasks may still be recorded.
+
+    ``began`` (seconds since 1970): when the engine was asked.
+    """
 
     fetch: Announced
     tasks: Sequence[ExternalTask]
     engine: Engine
     until: float
+    began: float
 
 
 class Recorder:

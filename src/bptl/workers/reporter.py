@@ -16,6 +16,7 @@ from bptl.engines.base import Engine, EngineError
 from bptl.lib.log import get_logger
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
+from bptl.tasks.delivery.spans import span_of, tell
 from bptl.tasks.execution.claim import Claim
 from bptl.tasks.execution.outcomes import Doubt, Ended, Ending, doubt, store
 from bptl.tasks.retries import NO_RETRY
@@ -48,6 +49,8 @@ class Finished:
 
     claim: Claim
     ending: Ending | Doubt
+    trace: str = ""
+    """The traceparent of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,7 @@ class Reporter:
             return
         for finished in group:
             if finished.claim.lease_id in taken and isinstance(finished.ending, Ending):
-                self._submit(_first_report(finished.claim, finished.ending))
+                self._submit(_first_report(finished.claim, finished.ending, finished.trace))
             else:
                 self._on_settled(finished.claim.lease_id)
 
@@ -194,7 +197,9 @@ class Reporter:
     def _send(self, due: _Due) -> None:
         report = due.report
         try:
-            verdict = send(report, due.engine)
+            with span_of(report) as span:
+                verdict = send(report, due.engine)
+                tell(span, verdict)
         except Exception as error:
             # Nobody waits for this thread's answer: the report stays due and is taken up again.
             log.exception("report.failed", task_id=report.task_id)
@@ -273,7 +278,7 @@ def _unstorable(finished: Finished, error: DataError) -> Finished:
     return Finished(finished.claim, Ending.failed(text, text, NO_RETRY))
 
 
-def _first_report(claim: Claim, ending: Ending) -> Report:
+def _first_report(claim: Claim, ending: Ending, trace: str) -> Report:
     return Report(
         task_id=claim.task_id,
         engine_id=claim.engine_id,
@@ -286,4 +291,5 @@ def _first_report(claim: Claim, ending: Ending) -> Report:
         tries=1,
         refusals=0,
         by_author=True,
+        trace=trace,
     )

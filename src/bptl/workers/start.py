@@ -17,6 +17,8 @@ from celery.utils import nodenames
 from django.conf import settings
 from django.db.backends.signals import connection_created
 
+from bptl import __version__
+from bptl.lib import tracing
 from bptl.lib.log import LogFormat, configure, get_logger
 from bptl.tasks import sessions, wake
 from bptl.tasks.execution import service_calls
@@ -48,7 +50,7 @@ TELL_EVERY = 5.0
 
 def poll() -> int:
     """Run a long-polling worker until it is told to stop; answers the exit code."""
-    _log()
+    _observe("poll")
     connection_created.connect(sessions.walk_indexes)
     member = Member(ProcessKind.POLL, on_death=leadership.release)
     clients = Clients()
@@ -83,12 +85,13 @@ def poll() -> int:
     waker.stop()
     member.leave()
     log.info("process.stopped", kind="poll")
+    _observed()
     return code
 
 
 def work(*, places: int | None = None) -> int:
     """Run a worker with ``places`` places (CELERY_WORKER_CONCURRENCY) until told to stop; answers the exit code."""
-    _log()
+    _observe("work")
     connection_created.connect(sessions.walk_indexes)
     places = places or settings.CELERY_WORKER_CONCURRENCY
     restart = threading.Event()
@@ -120,6 +123,7 @@ def work(*, places: int | None = None) -> int:
     waker.stop()
     member.leave()
     log.info("process.stopped", kind="work", restarts=restart.is_set())
+    _observed()
     if restart.is_set():
         os.execv(sys.executable, sys.orig_argv)
     if floor.stuck:
@@ -127,9 +131,20 @@ def work(*, places: int | None = None) -> int:
     return code
 
 
-def _log() -> None:
+def _observe(kind: str) -> None:
     form: LogFormat = "console" if settings.BPTL_LOG_FORMAT == "console" else "json"
     configure(level=settings.CELERY_LOGLEVEL, form=form)
+    if settings.OTEL_EXPORTER_OTLP_ENDPOINT:
+        tracing.start(service=f"bptl-{kind}", version=__version__, headers=settings.OTEL_EXPORTER_OTLP_HEADERS)
+
+
+def _observed() -> None:
+    """Send what has been seen and is not on its way yet."""
+    tracing.stop()
+    if settings.SENTRY_DSN:
+        from bptl.lib import sentry
+
+        sentry.flush()
 
 
 def _waker() -> Waker:

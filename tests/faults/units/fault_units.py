@@ -7,6 +7,7 @@ until it may, so that a test can end or stop its process exactly there while can
 from __future__ import annotations
 
 import json
+import logging
 import os
 import urllib.error
 import urllib.request
@@ -26,6 +27,8 @@ from bptl.work_units.contract import (
     Work,
     work_unit,
 )
+
+library = logging.getLogger("somebodys_library")
 
 CALL_SECONDS = 5.0
 """Seconds that one call to the recorder may take: shorter than an effect's time to give up."""
@@ -61,6 +64,25 @@ def register(work: Work, inputs: Registration) -> Registered:
 def send(work: Work, inputs: Registration) -> Registered:
     """Send something through a service that cannot be asked afterwards."""
     return _registered(work, inputs, reconciled=False)
+
+
+class Loose(Inputs):
+    """What must not be told, and somebody tells it."""
+
+    burger: str = Field(description="A number of a citizen.")
+    kop: str = Field(description="A header with a credential.")
+    adres: str = Field(description="An address with a token.")
+    gaat: bool = Field(False, description="Whether it ends well.")
+
+
+@work_unit("test.tell", retry_plan="R1/PT1S")
+def tell(work: Work, inputs: Loose) -> None:
+    """Tell everything to the log, through BPTL and past it, and fail with it all."""
+    work.log.info("burger.found", bsn=inputs.burger, headers={"Authorization": inputs.kop}, url=inputs.adres)
+    work.log.warning("burger.told", text=f"burger {inputs.burger} at {inputs.adres}")
+    library.warning("GET %s with %s for %s", inputs.adres, inputs.kop, inputs.burger)
+    if not inputs.gaat:
+        raise RuntimeError(f"GET {inputs.adres} with {inputs.kop} for {inputs.burger}")
 
 
 def _registered(work: Work, inputs: Registration, *, reconciled: bool) -> Registered:

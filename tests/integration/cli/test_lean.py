@@ -25,12 +25,14 @@ OF_PAGES = PAGES | {"bptl.conf.urls", "django.test", "gunicorn", "jinja2", "mozi
 OF_WORK = {"ape_pie", "bptl.engines", "bptl.work_units", "bptl.workers.floor", "pydantic", "requests", "urllib3"}
 OF_ROWS = {"bptl.connections", "bptl.tasks", "django.contrib.auth", "django.db.models", "psycopg"}
 OF_MONITORING = {"flower", "tornado"}
+OF_NOBODY_YET = {"opentelemetry", "sentry_sdk"}
+"""What is imported where an address for it is set."""
 
 UNUSED = {
-    "work": OF_PAGES | SCHEDULE | OF_MONITORING,
-    "poll": OF_PAGES | SCHEDULE | OF_MONITORING,
-    "beat": OF_PAGES | OF_WORK | OF_MONITORING,
-    "flower": OF_PAGES | OF_WORK | OF_ROWS | SCHEDULE,
+    "work": OF_PAGES | SCHEDULE | OF_MONITORING | OF_NOBODY_YET,
+    "poll": OF_PAGES | SCHEDULE | OF_MONITORING | OF_NOBODY_YET,
+    "beat": OF_PAGES | OF_WORK | OF_MONITORING | OF_NOBODY_YET,
+    "flower": OF_PAGES | OF_WORK | OF_ROWS | SCHEDULE | OF_NOBODY_YET,
 }
 """Kind of process → modules that are of no use to it."""
 

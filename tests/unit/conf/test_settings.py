@@ -110,6 +110,10 @@ def test_believing_a_header_from_everybody_is_refused_with_what_to_say_instead()
         ({"ALLOWED_HOSTS": "bptl.example.com:443"}, "ALLOWED_HOSTS: 'bptl.example.com:443' is no host name"),
         ({"CSRF_TRUSTED_ORIGINS": "bptl.example.com"}, "CSRF_TRUSTED_ORIGINS: 'bptl.example.com' is no origin"),
         ({"CELERY_WORKER_QUEUE": "klantcontact"}, "CELERY_WORKER_QUEUE: is 'klantcontact'; use one of"),
+        ({"BPTL_TRACE_VARIABLE": "traceparent"}, "BPTL_TRACE_VARIABLE: is of use with OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "otel:4317"}, "OTEL_EXPORTER_OTLP_ENDPOINT: is no http(s) address"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL: is 'grpc'; use one of http/protobuf"),
+        ({"SENTRY_DSN": "https://sentry.example.com/7"}, "SENTRY_DSN: is no DSN"),
     ],
 )
 def test_a_contradiction_is_refused_by_name(contradiction: dict[str, str], told: str) -> None:
@@ -122,6 +126,34 @@ def test_what_is_no_address_of_redis_is_refused_and_not_repeated(name: str, addr
     told = refusal({**SAFE, name: address})
     assert f"{name}: is no address of Redis or Valkey" in told
     assert "heim" not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("CELERY_BROKER_URL", "redis://:een%2Fgeheim@broker:6379/0", "een/geheim"),
+        ("FLOWER_BASIC_AUTH", "jansen:een-geheim,smit:twee-geheim", "twee-geheim"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=een-geheim", "een-geheim"),
+        ("SENTRY_DSN", "https://een-geheim@sentry.example.com/7", "een-geheim"),
+        ("DB_PASSWORD", "een-geheim", "een-geheim"),
+        ("SECRET_KEY", SAFE["SECRET_KEY"], SAFE["SECRET_KEY"]),
+        ("BPTL_ENCRYPTION_KEYS", SAFE["BPTL_ENCRYPTION_KEYS"], SAFE["BPTL_ENCRYPTION_KEYS"]),
+    ],
+)
+def test_what_is_secret_in_a_setting_is_hidden_in_every_text(name: str, value: str, word: str) -> None:
+    assert redacted(f"x {word} y", {name: value}) == "x *** y"
+
+
+def test_words_of_an_address_without_a_login_stay() -> None:
+    assert redacted("redis://localhost:6379/0", {}) == "redis://localhost:6379/0"
+
+
+def redacted(text: str, environment: dict[str, str]) -> str:
+    """As a process with this environment shows it."""
+    redact = "__import__('bptl.lib.redaction').lib.redaction.redact"
+    ended = load({**SAFE, **environment}, f"settings.TIME_ZONE[:0] + {redact}({text!r})")
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
 
 
 def test_cookies_of_a_sub_path_are_seen_there_only() -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bptl.engines.base import EngineError, EngineUnavailable, NotAuthenticated
 from bptl.lib.oauth2 import TokenError, TokenRefused, TokenSource
+from bptl.lib.redaction import remember
 
 
 class Credentials(Protocol):
@@ -35,7 +36,9 @@ class Basic:
 
 @lru_cache(maxsize=64)
 def _basic(username: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
+    login = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
+    remember(login)
+    return f"Basic {login}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class Report:
     by_author: bool
     doubt: bool = False
     """It is no outcome: it parks an uncertain task."""
+    trace: str = ""
+    """The traceparent of the run, while the process that ran the unit reports."""
 
 
 class Answer(StrEnum):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import traceback
 
 from bptl.clients.errors import ServiceError
-from bptl.clients.records import text as redacted
 from bptl.engines.base import EngineError
 from bptl.engines.variables import UnreadableVariable, UnsendableValue
+from bptl.lib.redaction import redact
 from bptl.work_units.contract import WorkError
 
 MESSAGE_LIMIT = 666
@@ -18,7 +18,7 @@ DETAILS_LIMIT = 64 * 1024
 
 def shortened(text: str) -> str:
     """One redacted line of at most 666 characters."""
-    line = redacted(" ".join(text.split()))
+    line = redact(" ".join(text.split()))
     return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
 
 
@@ -35,7 +35,7 @@ def message_of(error: BaseException) -> str:
 def details_of(error: BaseException, *, note: str = "") -> str:
     """The traceback, redacted, at most 64 KiB; ``note`` comes first."""
     trace = "".join(traceback.format_exception(error))
-    return redacted(f"{note}\n\n{trace}" if note else trace)[:DETAILS_LIMIT]
+    return redact(f"{note}\n\n{trace}" if note else trace)[:DETAILS_LIMIT]
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -23,6 +23,7 @@ from bptl.engines.variables import (
     encode_all,
 )
 from bptl.lib.log import get_logger
+from bptl.tasks import traces
 from bptl.tasks.execution import service_calls
 from bptl.tasks.execution.catchers import Caught, caught
 from bptl.tasks.execution.claim import Claim
@@ -58,6 +59,19 @@ class Assignment:
     engine: Engine
     unit: WorkUnit
     mapping: Mapping
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What every event says while the unit runs."""
+        claim = self.claim
+        return {
+            "task_id": claim.task_id,
+            "topic": claim.topic,
+            "engine": self.engine_name,
+            "process_instance": claim.process_instance_id,
+            "lease_id": claim.lease_id,
+            "unit": self.unit.name,
+        }
 
     @property
     def longest_run(self) -> timedelta:
@@ -100,10 +114,11 @@ def assign(claim: Claim, mappings: MappingOf[int, Mapping]) -> Assignment:
     return Assignment(claim, mapping.engine_name, engines.client(mapping.engine), unit, mapping)
 
 
-def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | None:
+def run(assignment: Assignment, cancellation: Cancellation, *, trace: str = "") -> Ending | Doubt | None:
     """Run the unit to its end. None when the lease ended meanwhile: there is nothing to report any more.
 
-    Doubt when an effect was left open that nobody can be asked about.
+    Doubt when an effect was left open that nobody can be asked about. ``trace`` is the traceparent of the run, which an
+    instance without a trace is given when it completes.
 
     Never raises for a fault of the unit, its variables or its services; the ending says it.
     """
@@ -139,7 +154,7 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | 
             record=partial(service_calls.record, claim.task_id, claim.lease_id),
         )
         answer = assignment.unit.run(work, values)
-        return Ending.completed(_wire(answer))
+        return Ending.completed(_wire({**_trace_of(assignment, trace), **answer}))
     except LeaseEnded:
         return None
     except Uncertain as error:
@@ -149,10 +164,19 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | 
     except (Exception, SystemExit) as error:
         # The border of foreign code: whatever it raises becomes an ending that the engine and the row tell.
         if not isinstance(error, WorkError | ServiceError | UnreadableVariable | UnsendableValue):
-            log.exception(
-                "unit.failed_unexpectedly", task_id=claim.task_id, topic=claim.topic, unit=assignment.unit.name
-            )
+            log.exception("unit.failed_unexpectedly")
         return _ending_of(assignment, error)
+
+
+def _trace_of(assignment: Assignment, traceparent: str) -> dict[str, str]:
+    """The variable by which what follows in the instance is in the trace of this run, unless it has one already.
+
+    A mapping that fetches local variables only cannot see whether it has, and a caller of the REST API has no instance.
+    """
+    claim = assignment.claim
+    if claim.engine_id is None or assignment.mapping.local_variables or traces.parent_of(claim.variables):
+        return {}
+    return traces.given(traceparent)
 
 
 def _ending_of(assignment: Assignment, error: Exception | SystemExit) -> Ending:

@@ -1,0 +1,46 @@
+"""The span of a run and of what it calls."""
+
+from __future__ import annotations
+
+from bptl.lib import tracing
+from bptl.lib.spans import Span
+from bptl.tasks import traces
+from bptl.tasks.execution.outcomes import Doubt, Ending
+from bptl.tasks.execution.run import Assignment
+from bptl.tasks.lifecycle import Outcome
+
+
+def span_of(assignment: Assignment) -> Span:
+    """Begin the span of a run: below that of the poller that fetched the task, where its instance has a trace."""
+    claim = assignment.claim
+    if not tracing.enabled():
+        return tracing.span("")
+    return tracing.span(
+        f"process {claim.topic}",
+        kind="consumer",
+        attributes={
+            **traces.attributes_of(
+                engine=assignment.engine_name,
+                topic=claim.topic,
+                external_id=claim.external_id,
+                process_instance_id=claim.process_instance_id,
+            ),
+            "messaging.operation.type": "process",
+            "bptl.task.id": claim.task_id,
+            "bptl.task.attempt": claim.attempt,
+            "bptl.unit": assignment.unit.name,
+        },
+        parent=traces.parent_of(claim.variables),
+    )
+
+
+def tell(span: Span, ending: Ending | Doubt | None) -> None:
+    """How a run ended."""
+    if ending is None:
+        span.failed("lease_ended")
+    elif isinstance(ending, Doubt):
+        span.failed("uncertain")
+    else:
+        span.set("bptl.outcome", ending.outcome)
+        if ending.outcome == Outcome.FAILED:
+            span.failed("failed")
