@@ -48,6 +48,8 @@ class Report:
     by_author: bool
     doubt: bool = False
     """It is no outcome: it parks an uncertain task."""
+    callback: bool = False
+    """A callback may follow at once. False where nobody looked: whoever looks for what is due finds it."""
 
 
 class Answer(StrEnum):
