@@ -143,3 +143,8 @@ def test_a_certificate_is_that_of_the_name_though_the_address_was_pinned(
             with pytest.raises(NeverSent, match="CERTIFICATE_VERIFY_FAILED"):
                 post(f"https://{host}:{port}/hook", authorities=authorities)
     assert len(outside.asked) == 1
+
+
+def test_a_handshake_that_never_ends_holds_nobody_longer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(NeverSent, match=r"no answer within 0\.3 s"):
+        post(f"https://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.3)

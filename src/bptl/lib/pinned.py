@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -91,18 +91,23 @@ def send(
         if not may_reach(address.ip):
             raise ForbiddenAddress(method, place, address.ip)
     try:
-        sock = _opened(found, parts, authorities=authorities, until=until)
+        line = _Line(_opened(found, until=until))
     except OSError as error:
         raise NeverSent(method, place, error) from error
-    with closing(sock), _cut(sock, at=until) as is_cut:
+    too_late = TimeoutError(f"no answer within {seconds:g} s")
+    with line.ends(at=until):
         try:
-            answer = _asked(sock, method, parts, headers=headers, body=body)
+            if parts.scheme == "https":
+                line.encrypt(_trusting(authorities), name=parts.hostname or "")
+        except OSError as error:
+            raise NeverSent(method, place, too_late if line.is_cut else error) from error
+        try:
+            answer = _asked(line.sock, method, parts, headers=headers, body=body)
         except (OSError, HTTPException) as error:
-            cause = TimeoutError(f"no answer within {seconds:g} s") if is_cut() else error
-            raise AnswerUnknown(method, place, cause) from error
-        if is_cut():
+            raise AnswerUnknown(method, place, too_late if line.is_cut else error) from error
+        if line.is_cut:
             # A head that ended in the middle reads like one that was whole.
-            raise AnswerUnknown(method, place, TimeoutError(f"no answer within {seconds:g} s"))
+            raise AnswerUnknown(method, place, too_late)
         return answer
 
 
@@ -120,7 +125,7 @@ def _resolved(parts: SplitResult) -> list[_Found]:
     return [_Found(entry[0], entry[4]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
-def _opened(found: list[_Found], parts: SplitResult, *, authorities: str | None, until: float) -> socket.socket:
+def _opened(found: list[_Found], *, until: float) -> socket.socket:
     """A connection to the first address that takes one. Raises the OSError of the last."""
     refusal: OSError = OSError("the host has no address")
     for address in found:
@@ -128,8 +133,6 @@ def _opened(found: list[_Found], parts: SplitResult, *, authorities: str | None,
         try:
             sock.settimeout(max(0.1, min(CONNECT_SECONDS, until - time.monotonic())))
             sock.connect(address.sockaddr)
-            if parts.scheme == "https":
-                sock = _trusting(authorities).wrap_socket(sock, server_hostname=parts.hostname)
         except OSError as error:
             sock.close()
             refusal = error
@@ -156,26 +159,40 @@ def _asked(sock: socket.socket, method: str, parts: SplitResult, *, headers: Map
     return Answer(response.status, dict(response.headers), b"")
 
 
-@contextmanager
-def _cut(sock: socket.socket, *, at: float) -> Iterator[Callable[[], bool]]:
-    """End what goes on over a connection at a monotonic time: the time-out of a socket is one of each byte that comes.
+class _Line:
+    """A connection that is ended at a time, whatever goes on over it: the time-out of a socket is one of each byte."""
 
-    Answers whether that has happened.
-    """
-    left = max(0.1, at - time.monotonic())
-    sock.settimeout(left)
-    happened = threading.Event()
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._cut = threading.Event()
 
-    def cut() -> None:
-        happened.set()
+    @property
+    def is_cut(self) -> bool:
+        """Whether its time was over."""
+        return self._cut.is_set()
+
+    def encrypt(self, context: ssl.SSLContext, *, name: str) -> None:
+        """Speak TLS with who can prove this name. Raises OSError."""
+        secured = context.wrap_socket(self.sock, server_hostname=name, do_handshake_on_connect=False)
+        self.sock = secured
+        secured.do_handshake()
+
+    @contextmanager
+    def ends(self, *, at: float) -> Iterator[None]:
+        """Close it in the end, and end it at a monotonic time."""
+        left = max(0.1, at - time.monotonic())
+        self.sock.settimeout(left + 1)  # where the timer came late
+        timer = threading.Timer(left, self._end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self.sock.close()
+
+    def _end(self) -> None:
+        self._cut.set()
         # Not the method of a TLS socket, which would forget its session while the other thread reads.
         with suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-    timer = threading.Timer(left, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield happened.is_set
-    finally:
-        timer.cancel()
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)

@@ -23,7 +23,7 @@ from bptl.tasks.models import Callback
 
 log = get_logger(__name__)
 
-WAITS = tuple(timedelta(minutes=minutes) for minutes in (0.5, 2, 10, 30, 60))
+WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 10, 30, 60))
 """From one try to the next; the last one repeats."""
 
 GIVE_UP_AFTER = timedelta(hours=24)
@@ -58,8 +58,8 @@ _PUT_OFF = f"""
 UPDATE tasks_callback SET next_try_at = now() + interval '1 minute'
 WHERE id = ANY(ARRAY(
     SELECT c.id FROM tasks_callback c JOIN tasks_task t ON t.id = c.task_id
-    WHERE c.state = '{_WAITING}' AND c.next_try_at <= statement_timestamp() AND c.created_at < now() - interval '1 minute'
-        AND NOT ({_READY})
+    WHERE c.state = '{_WAITING}' AND c.next_try_at <= statement_timestamp()
+        AND c.created_at < now() - interval '1 minute' AND NOT ({_READY})
     ORDER BY c.next_try_at LIMIT 1000 FOR UPDATE OF c SKIP LOCKED
 ))
 """

@@ -85,11 +85,11 @@ _CALLBACKS = """, asked AS (
 )"""
 
 
-def _store(callbacks: str) -> str:
+def _store(callbacks: str = "", *, callback: str = "") -> str:
     return f"""
 WITH incoming AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb)
-        AS x(task_id bigint, lease_id uuid, outcome text, result jsonb, error jsonb, error_group text, callback jsonb)
+        AS x(task_id bigint, lease_id uuid, outcome text, result jsonb, error jsonb, error_group text{callback})
 ), stored AS (
     UPDATE tasks_task t SET status = '{_RULE.target}', outcome = i.outcome, outcome_id = i.lease_id,
         result = i.result, error_group = i.error_group, reporter_id = %s, report_tries = 1, report_refusals = 0,
@@ -108,8 +108,8 @@ SELECT id FROM marked
 """
 
 
-_STORE = _store("")
-_STORE_WITH_CALLBACKS = _store(_CALLBACKS)
+_STORE = _store()
+_STORE_WITH_CALLBACKS = _store(_CALLBACKS, callback=", callback jsonb")
 # report_tries = 1: the statement that stores the outcome also says that its first report has begun. next_report_at is
 # pushed while that report is under way; the reporter sets it again when it knows more. The last line lets the same
 # group be stored again when the database took it and was gone before it said so.
