@@ -199,7 +199,7 @@ class Environment:
         """http(s) addresses below which something lies, separated by commas, each ending with a slash; default none."""
 
         def convert(raw: str) -> list[str]:
-            return [_root(part) for part in _split(raw)]
+            return [_root(part, number) for number, part in enumerate(_split(raw), start=1)]
 
         return self._read(name, convert, kind="addresses, separated by commas", help=help, default=[]) or []
 
@@ -277,9 +277,10 @@ class Environment:
         return value or None
 
 
-def _root(address: str) -> str:
+def _root(address: str, number: int) -> str:
     if not re.fullmatch(r"https?://[^/?#@\s\\]+(/[^?#\s\\]*)?", address, re.IGNORECASE):
-        raise ValueError(f"{address!r} is no http(s) address without login, ? and #; write https://host/hooks/")
+        # Not its text: there may be a login in it.
+        raise ValueError(f"address {number} is no http(s) address without login, ? and #; write https://host/hooks/")
     scheme, _, rest = address.partition("://")
     host, _, path = rest.partition("/")
     return f"{scheme.lower()}://{host.lower()}/{path}".rstrip("/") + "/"
