@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from bptl.accounts.roles import Role
@@ -21,7 +23,17 @@ from bptl.web.rights import needs, person
 from bptl.web.words import CALLBACK_STATES, Word
 
 PAGE_SIZE = 50
-_LARGEST_ID = 2**63 - 1
+
+
+class CallbackFilterForm(forms.Form):
+    """What the address of the list may say."""
+
+    state = forms.ChoiceField(
+        label=gettext_lazy("State"),
+        required=False,
+        choices=[("", gettext_lazy("all")), *((state, word.label) for state, word in CALLBACK_STATES.items())],
+    )
+    before = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +64,14 @@ def shown(found: Iterable[Callback]) -> Sequence[Shown]:
 @require_safe
 def callback_list(request: HttpRequest) -> HttpResponse:
     """All of them or those of one state, newest first."""
-    state = request.GET.get("state", "")
-    state = state if state in Callback.State.values else ""
-    before = request.GET.get("before", "")
-    place = int(before) if before.isdecimal() and len(before) < 20 and int(before) <= _LARGEST_ID else None
+    form = CallbackFilterForm(request.GET)
+    form.is_valid()
+    state, place = form.cleaned_data.get("state", ""), form.cleaned_data.get("before")
     found = callbacks.page(state=state, before_id=place, limit=PAGE_SIZE)
     context = {
+        "form": form,
         "rows": shown(found.callbacks),
         "state": state,
-        "states": [(_address(one), CALLBACK_STATES[one], one == state) for one in Callback.State.values],
-        "all": _address(""),
         "newest": _address(state) if place is not None else "",
         "older": _address(state, before=found.older) if found.older else "",
     }
