@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
+from stage.ports import HOST
+
 
 @dataclass(frozen=True)
 class Called:
@@ -28,7 +30,7 @@ class Outlet:
     While ``held`` is set it answers nothing; ``trickles`` lets it send a head without end, a byte at a time.
     """
 
-    def __init__(self, *, address: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self) -> None:
         self.statuses = [204]
         self.location = ""
         self.trickles = False
@@ -36,10 +38,10 @@ class Outlet:
         self.held = threading.Event()
         self.ended = threading.Event()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer((address, port), _handler(self))
+        self._server = ThreadingHTTPServer((HOST, 0), _handler(self))
         self._server.daemon_threads = True
         self.port = self._server.server_port
-        self.root = f"http://{address}:{self.port}/"
+        self.root = f"http://{HOST}:{self.port}/"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, name="outlet", daemon=True).start()

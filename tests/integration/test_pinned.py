@@ -63,6 +63,15 @@ def test_a_name_that_leads_elsewhere_the_second_time_leads_nowhere_else(
     assert outlet.calls[0].host == f"{NAME}:{outlet.port}"
 
 
+@pytest.mark.parametrize("host", ["[2001:db8::1]", "xn--brger-kva.example", "bürger.example"])
+def test_a_receiver_sees_the_name_that_was_asked_for(
+    host: str, outlet: Outlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolves(monkeypatch, ["127.0.0.1"])
+    assert post(f"http://{host}:{outlet.port}/") == 204
+    assert outlet.calls[0].host == f"{host.replace('bürger', 'xn--brger-kva')}:{outlet.port}"
+
+
 def test_one_address_that_may_not_be_reached_refuses_the_whole_name(
     outlet: Outlet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,8 +121,12 @@ class _Found:
 
 
 def _resolved(parts: SplitResult) -> list[_Found]:
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    return [_Found(entry[0], entry[4]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    found = socket.getaddrinfo(parts.hostname or "", _port(parts), type=socket.SOCK_STREAM)
+    return [_Found(entry[0], entry[4]) for entry in found]
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _opened(found: list[_Found], *, until: float) -> socket.socket:
@@ -148,7 +152,7 @@ def _trusting(authorities: str | None) -> ssl.SSLContext:
 
 def _asked(sock: socket.socket, method: str, parts: SplitResult, *, headers: Mapping[str, str], body: bytes) -> Answer:
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname or "", parts.port)
+    connection = kind(parts.hostname or "", _port(parts))
     connection.sock = sock
     target = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE + '?')}" if parts.query else "")
     # Who answers before the whole body was sent may close the connection behind it.

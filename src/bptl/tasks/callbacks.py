@@ -105,9 +105,9 @@ def page(*, state: str = "", before_id: int | None = None, limit: int = 50) -> P
     return Page(rows[:limit], older=rows[limit - 1].pk if len(rows) > limit else None)
 
 
-def need_attention() -> bool:
-    """Whether one was refused or given up. One look into an index."""
-    return Callback.objects.filter(state__in=ATTENTION).exists()
+def attention() -> str:
+    """A state in which callbacks lie that a person may want to do something about; empty when none do."""
+    return next((state for state in ATTENTION if Callback.objects.filter(state=state).exists()), "")
 
 
 def again(callback_id: int, *, actor: str, reason: str) -> None:

@@ -63,7 +63,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "latency": charts.latency(spans),
         "hours": [span for span in reversed(trends.by_hour(spans)) if span.total],
         "counted": any(span.counted for span in spans),
-        "callbacks": callbacks.need_attention(),
+        "callbacks": callbacks.attention(),
         "condition": condition.now(groups, within=PATIENCE),
     }
     partial = request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request")

@@ -112,6 +112,8 @@ def test_the_page_of_a_task_says_what_became_of_its_callback(operator: Client, m
 
 def test_the_overview_leads_to_those_that_were_refused(reader: Client, make_task: MakeTask) -> None:
     waiting = callback(make_task())
-    assert "/callbacks/?state=refused" not in page(reader, "/")
+    assert "/callbacks/?state=" not in page(reader, "/")
     Callback.objects.filter(pk=waiting.pk).update(**REFUSED)
     assert "/callbacks/?state=refused" in page(reader, "/")
+    Callback.objects.filter(pk=waiting.pk).update(state="given_up")
+    assert "/callbacks/?state=given_up" in page(reader, "/")
