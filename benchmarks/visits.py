@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace, logs: Path, say: Callable[[str], None]) -> 
         # What the URL configuration holds is asked of the same settings and rows as the web process has.
         os.environ.update(bptl.environment)
         start_django()
-        _one_of_each()
+        _one_of_each(filled)
         visited = Visited(filled.tasks)
         say("visiting every page")
         for name, address in _pages(filled, visited.missing):
@@ -89,11 +90,12 @@ def run(options: argparse.Namespace, logs: Path, say: Callable[[str], None]) -> 
     return 1 if wrong else 0
 
 
-def _one_of_each() -> None:
-    """One row of what no table is filled with: a service, a right to it, a token, an incident."""
+def _one_of_each(filled: Filled) -> None:
+    """One row of what no table is filled with: a service, a right to it, a token, an incident, a refused callback."""
     # Django knows its models only now.
     from bptl.accounts.models import Token, User
     from bptl.connections.service_models import Application, Service, ServiceGrant
+    from bptl.tasks.models import Callback
     from bptl.telling.models import Incident, Kind
 
     address = "http://127.0.0.1:1/zaken/api/v1/"
@@ -103,6 +105,12 @@ def _one_of_each() -> None:
         ServiceGrant.objects.get_or_create(application=application, service=service, defaults={"as_service": True})
     owner = User.objects.order_by("pk")[0]
     Token.objects.get_or_create(name="bench", defaults={"user": owner, "scopes": ["work-unit:call"], "digest": "-"})
+    callback = {"url": f"{address}hook", "place": "http://127.0.0.1:1", "error": "bench", "ended_at": datetime.now(UTC)}
+    Callback.objects.get_or_create(
+        task_id=filled.task_id,
+        outcome_id=uuid.UUID(int=0),
+        defaults={**callback, "state": Callback.State.REFUSED},
+    )
     if not Incident.objects.exists():
         Incident.objects.create(kind=Kind.FAILED, key="bench", topic="zaak-aanmaken", tell_at=datetime.now(UTC))
 

@@ -137,7 +137,7 @@ def rows() -> str:
     ]
     with translation.override("en"):
         for model in (
-            *(tasks.Task, tasks.Lease, tasks.Event, tasks.Fetch, tasks.Process, tasks.PollLeadership),
+            *(tasks.Task, tasks.Lease, tasks.Event, tasks.Callback, tasks.Fetch, tasks.Process, tasks.PollLeadership),
             *(telling.Incident, telling.Sighting, telling.Message, telling.Look),
             *(connections.Engine, connections.Mapping, connections.MailTemplate),
         ):

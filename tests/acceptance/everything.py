@@ -111,12 +111,19 @@ def _tasks(everything: Everything, recorder: Recorder) -> None:
     recorder.misbehave("brief-1", "cut")
     letter = town.one_step("melding.sturen", business_key="brief-1", recorder=recorder.url, key="brief-1")
     asked = town.one_step(
-        "register.vragen", business_key="vraag-1", bptlAppId="vergunningen", method="GET", path="effects"
+        "register.vragen",
+        business_key="vraag-1",
+        bptlAppId="vergunningen",
+        method="GET",
+        path="effects",
+        callbackUrl="https://nergens.example.nl/klaar?token=geheim",
     )
     # Longer than any visit of it.
     town.one_step("archief.wachten", business_key="archief-1", seconds=590.0)
     town.wait("the cases ended", lambda: town.ended(*cases, asked), seconds=120)
     town.wait("there are incidents", lambda: all(town.incidents(case) for case in [*wrong, letter]))
+    refused = "SELECT count(*) FROM tasks_callback WHERE state = 'refused'"
+    town.wait("a callback is refused", lambda: int(everything.one(refused)) == 1)
     told = "SELECT count(*) FROM telling_message WHERE sent_at IS NOT NULL"
     town.wait("they are told", lambda: int(everything.one(told)) >= 2, seconds=60)
     assert json.loads(town.topology.bptl("incidents", "list", "--json"))

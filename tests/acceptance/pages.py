@@ -30,6 +30,9 @@ RECIPES: Mapping[tuple[str, str] | str, Recipe] = {
     ("effect-settle", "effect_id"): lambda town: town.one("SELECT max(id) FROM tasks_effect WHERE \"end\" = ''"),
     ("task-hand-back", "task_id"): lambda town: town.one("SELECT id FROM tasks_task WHERE status = 'running'"),
     ("task-call", "task_id"): lambda town: town.one("SELECT task_id FROM tasks_servicecall ORDER BY id LIMIT 1"),
+    ("callback-again", "callback_id"): lambda town: town.one(
+        "SELECT max(id) FROM tasks_callback WHERE state = 'refused'"
+    ),
     # Of every page with the parameter. A parameter thing_id without a recipe is the first row of the model Thing.
     "task_id": lambda town: town.one(_FAILED),
     "user_id": lambda town: town.one("SELECT id FROM accounts_user WHERE username = %s", NAMES[Role.VIEWER]),

@@ -9,6 +9,7 @@ import pytest
 
 from stage.engines import SANDBOX
 from stage.maven import JavaMissing
+from tests.doubles.outlet import Outlet
 from tests.faults.world import World
 
 
@@ -29,6 +30,16 @@ def built_world(product: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
             yield built
     except JavaMissing as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def outlet(world: World) -> Iterator[Outlet]:
+    """A receiver of callbacks, on the address of a registered service."""
+    with Outlet() as running:
+        options = ("--kind", "orc", "--url", running.root, "--login", "no_auth")
+        world.topology.bptl("services", "add", f"ontvanger-{running.port}", *options)
+        yield running
+        running.held.clear()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 import pytest
 
 from stage.engines import OPERATON, SANDBOX
+from tests.doubles.outlet import Outlet
 from tests.faults.blows import CLAIMING, EITHER, NOTING_DELIVERY, Blow, held_writes, struck
 from tests.faults.proxy import Answer, Request
 from tests.faults.world import (
@@ -118,6 +119,25 @@ def test_w12_a_worker_is_struck_when_the_engine_has_taken_the_outcome(world: Wor
 
 
 @EITHER
+def test_w12_a_callback_follows_though_its_worker_is_struck_before_it_could_call(
+    world: World, outlet: Outlet, blow: Blow
+) -> None:
+    key = f"w12-callback-{blow}"
+    with ExitStack() as until_mended:
+        cases = {key: world.held(key, "after", topic=BRIEF, callbackUrl=f"{outlet.root}{key}")}
+        with world.proxy.fault(world.report_of(key, COMPLETE), answer="held") as complete:
+            world.recorder.release(key, "after")
+            complete.wait()
+            assert outlet.calls == []
+            until_mended.enter_context(struck(world, blow, world.part_at(key, "after")))
+        world.all_went_well(cases)
+    world.wait("its receiver is called", lambda: bool(outlet.calls), seconds=120)
+    assert {call.path for call in outlet.calls} == {f"/{key}"}
+    assert len({call.key for call in outlet.calls}) == 1
+    world.all_went_well(cases)
+
+
+@EITHER
 def test_w13_a_worker_is_struck_when_complete_was_refused_by_a_proxy(world: World, blow: Blow) -> None:
     key = f"w13-{blow}"
     with ExitStack() as until_mended:
@@ -201,6 +221,30 @@ def test_w15_what_follows_complete_fails_and_makes_no_failure(world: World) -> N
 
     world.all_went_well(cases)
     _is_known_as_completed(world, "w15")
+
+
+def test_w15_a_callback_that_fails_makes_no_failure_and_is_tried_again(world: World, outlet: Outlet) -> None:
+    outlet.statuses = [500, 204]
+    cases = {"w15-callback": world.start("w15-callback", topic=BRIEF, callbackUrl=outlet.root)}
+    world.all_went_well(cases)
+    world.wait("it is called again", lambda: len(outlet.calls) == 2, seconds=120)
+    assert len({call.key for call in outlet.calls}) == 1
+    _is_known_as_completed(world, "w15-callback")
+    world.all_went_well(cases)
+
+
+@pytest.mark.slow
+def test_w15_a_worker_is_struck_while_its_callback_is_under_way(world: World, outlet: Outlet) -> None:
+    outlet.held.set()
+    key = "w15-callback-held"
+    cases = {key: world.held(key, "after", topic=BRIEF, callbackUrl=outlet.root)}
+    world.recorder.release(key, "after")
+    world.wait("its receiver is called", lambda: bool(outlet.calls))
+    with struck(world, Blow.KILL, world.part_at(key, "after")):
+        outlet.held.clear()
+    world.wait("it is called again", lambda: len(outlet.calls) > 1, seconds=180)
+    assert len({call.key for call in outlet.calls}) == 1, "by it the receiver knows the repetition"
+    world.all_went_well(cases)
 
 
 @EITHER

@@ -10,8 +10,9 @@ from typing import Any
 from django.utils import timezone
 
 from bptl.tasks.actions import possible
+from bptl.tasks.callbacks import masked
 from bptl.tasks.lifecycle import REMOVED, Status
-from bptl.tasks.models import Effect, Event, Lease, ServiceCall, Task
+from bptl.tasks.models import Callback, Effect, Event, Lease, ServiceCall, Task
 from bptl.tasks.queries import Amount, TaskStory
 
 HEADING = ("task", "status", "outcome", "topic", "engine", "business key", "process instance", "leases", "changed at")
@@ -135,6 +136,18 @@ def whole(story: TaskStory) -> dict[str, Any]:
             for call in story.calls
         ],
         "earlier_calls": story.earlier_calls,
+        "callbacks": [
+            {
+                "state": callback.state,
+                "url": masked(callback.url),
+                "tries": callback.tries,
+                "next_try_at": callback.next_try_at,
+                "status": callback.status,
+                "error": callback.error,
+                "ended_at": callback.ended_at,
+            }
+            for callback in story.callbacks
+        ],
         "events": [
             {"at": event.at, "name": event.name, "actor": event.actor, "detail": event.detail} for event in story.events
         ],
@@ -157,6 +170,8 @@ def page(story: TaskStory) -> list[str]:
     if story.calls:
         earlier = [f"  {story.earlier_calls} earlier ones are not shown"] if story.earlier_calls else []
         lines += ["", "calls to services:", *earlier, *(_call(call, story) for call in story.calls)]
+    if story.callbacks:
+        lines += ["", "callback:", *(_callback(callback) for callback in story.callbacks)]
     lines += ["", "variables in:", *(["  removed by retention"] if task.emptied else _variables(task.variables))]
     lines += ["", "result:", *_result(task)]
     commands = [*_questions(story), *(COMMANDS[action].format(id=task.pk) for action in possible(task))]
@@ -260,6 +275,12 @@ def _call(call: ServiceCall, story: TaskStory) -> str:
     number = story.attempt_of(call)
     told = f"  {_time(call.began_at)}  lease {number or '?'}: {call.method} {call.url} ({call.service})"
     return f"{told}: {call.status or call.error} in {call.milliseconds} ms"
+
+
+def _callback(callback: Callback) -> str:
+    tries = f"after {callback.tries} tries" if callback.tries != 1 else "after 1 try"
+    error = f": {callback.error}" if callback.error else ""
+    return f"  {callback.state.replace('_', ' ')} {tries}, {masked(callback.url) or 'no address'}{error}"
 
 
 def _questions(story: TaskStory) -> Iterator[str]:

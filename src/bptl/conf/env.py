@@ -11,6 +11,7 @@ who starts BPTL sees everything that is wrong in one go. ``refuse_faults`` ends 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,6 +201,14 @@ class Environment:
 
         return self._read(name, convert, kind="addresses or networks, separated by commas", help=help, default=[]) or []
 
+    def roots(self, name: str, *, help: str) -> list[str]:
+        """http(s) addresses below which something lies, separated by commas, each ending with a slash; default none."""
+
+        def convert(raw: str) -> list[str]:
+            return [_root(part, number) for number, part in enumerate(_split(raw), start=1)]
+
+        return self._read(name, convert, kind="addresses, separated by commas", help=help, default=[]) or []
+
     def fault(self, name: str, message: str) -> None:
         """Note that ``name`` is wrong for a reason that only the caller can see; say what to do."""
         self._faults.append(Fault(name, message))
@@ -274,6 +283,15 @@ class Environment:
         if not value:
             self.fault(name, f"the file of {candidate}_FILE is empty: {file_name}")
         return value or None
+
+
+def _root(address: str, number: int) -> str:
+    if not re.fullmatch(r"https?://[^/?#@\s\\]+(/[^?#\s\\]*)?", address, re.IGNORECASE):
+        # Not its text: there may be a login in it.
+        raise ValueError(f"address {number} is no http(s) address without login, ? and #; write https://host/hooks/")
+    scheme, _, rest = address.partition("://")
+    host, _, path = rest.partition("/")
+    return f"{scheme.lower()}://{host.lower()}/{path}".rstrip("/") + "/"
 
 
 def _split(raw: str) -> list[str]:

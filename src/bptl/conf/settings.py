@@ -521,7 +521,13 @@ if BPTL_INCIDENT_WEBHOOK:
         )
 BPTL_WEBHOOK_NETWORKS = environment.networks(
     "BPTL_WEBHOOK_NETWORKS",
-    help="Networks of your own that webhooks may reach, such as 10.1.0.0/16; others than public ones are refused.",
+    help="Networks of your own that webhooks, and callbacks to listed addresses, may reach, such as 10.1.0.0/16; "
+    "others than public ones are refused.",
+)
+BPTL_CALLBACK_ADDRESSES = environment.roots(
+    "BPTL_CALLBACK_ADDRESSES",
+    help="Addresses, with all that lies below them, to which the process variable callbackUrl may lead beside those of "
+    "registered services, such as https://host/hooks/.",
 )
 BPTL_INCIDENT_LANGUAGE = environment.text(
     "BPTL_INCIDENT_LANGUAGE", default="nl", choices=("nl", "en"), help="Language of messages about incidents."

@@ -21,6 +21,7 @@ from bptl.connections.service_models import Service
 from bptl.engines.base import TopicRequest
 from bptl.work_units import registry
 from bptl.work_units.contract import WorkUnit
+from bptl.work_units.errors import CALLBACK
 
 
 def unit(mapping: Mapping) -> WorkUnit | None:
@@ -191,7 +192,8 @@ def filter_groups(engine: Engine) -> list[FilterGroup]:
 
 
 def topic_request(mapping: Mapping, unit: WorkUnit, *, besides: Sequence[str] = ()) -> TopicRequest:
-    """What a fetch asks for ``mapping``: its filters, and only the variables that ``unit`` declares, and ``besides``.
+    """What a fetch asks for ``mapping``: its filters, and only the variables that ``unit`` declares, with the address
+    of a callback, and ``besides``.
 
     A mapping that names no tenants gets those of its engine.
     """
@@ -201,7 +203,7 @@ def topic_request(mapping: Mapping, unit: WorkUnit, *, besides: Sequence[str] = 
     return TopicRequest(
         topic=mapping.topic,
         lock_duration=mapping.lock_duration,
-        variables=(*unit.variable_names, *besides),
+        variables=tuple(dict.fromkeys((*unit.variable_names, CALLBACK, *besides))),
         local_variables=mapping.local_variables,
         business_key=mapping.business_key or None,
         process_definition_keys=tuple(mapping.definition_keys),

@@ -14,7 +14,7 @@ from bptl.connections.models import Mapping as TopicMapping
 from bptl.engines.base import Engine, EngineError, LockRefused
 from bptl.engines.variables import encode_all
 from bptl.lib.json import storable
-from bptl.tasks import effects, leases, sql
+from bptl.tasks import callbacks, effects, leases, sql
 from bptl.tasks.error_groups import group_of
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Outcome, Status, TransitionRefused, allowed
 from bptl.tasks.models import Effect, Event, Lease, Task
@@ -115,7 +115,8 @@ RETURNING id
 
 
 def complete_by_hand(task_id: int, variables: Mapping[str, Any], *, actor: str, reason: str) -> None:
-    """Say that the work of a task is done, with these variables (Python values); its unit is not run again.
+    """Say that the work of a task is done, with these variables (Python values); its unit is not run again, and the
+    callback that the task asks for follows.
 
     Reported under the last lease while the engine allows it, else under the next one. Raises TransitionRefused where
     the lifecycle does not allow it, UnsendableValue for a variable that no engine takes.
@@ -123,14 +124,18 @@ def complete_by_hand(task_id: int, variables: Mapping[str, Any], *, actor: str, 
     wire = {name: variable.to_json() for name, variable in encode_all(variables).items()}
     task = Task.objects.get(id=task_id)
     move = Move.COMPLETE_BY_HAND
+    outcome_id = uuid.uuid4()
     with transaction.atomic():
         rows = (
-            sql.query(_COMPLETE, [uuid.uuid4(), storable({"variables": wire}), task_id, task.status, task.outcome])
+            sql.query(_COMPLETE, [outcome_id, storable({"variables": wire}), task_id, task.status, task.outcome])
             if allowed(move, Status(task.status), Outcome(task.outcome))
             else []
         )
         if not rows:
             raise TransitionRefused(move, task_id=task_id, status=task.status, outcome=task.outcome)
+        asked = callbacks.wanted(task.variables) if task.engine_id is not None else None
+        if asked is not None:
+            callbacks.ask(task_id, outcome_id, asked)
         _note(task, "task.completed_by_hand", actor=actor, reason=reason, variables=sorted(variables))
     wake()
 

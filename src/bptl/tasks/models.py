@@ -457,6 +457,62 @@ class Effect(models.Model):
         return self.key
 
 
+class Callback(models.Model):
+    """A POST that a process asked for, once its task is delivered (completed): an outbox of its own.
+
+    Written in the statement that stores the outcome. ``place`` is scheme and host of the address: the rest may hold a
+    key, and stands in no log.
+    """
+
+    class State(models.TextChoices):
+        """What became of it."""
+
+        WAITING = "waiting", _("waiting")
+        DELIVERED = "delivered", _("delivered")
+        REFUSED = "refused", _("refused")
+        GIVEN_UP = "given_up", _("given up")
+
+    task = models.ForeignKey(
+        Task,
+        on_delete=models.CASCADE,
+        db_index=False,  # callback_once_per_outcome begins with it
+        related_name="callbacks",
+    )
+    outcome_id = models.UUIDField(_("outcome id"))
+    url = models.TextField(_("address"))
+    place = models.TextField(_("place"), blank=True)
+    state = models.CharField(_("state"), max_length=9, choices=State.choices, default=State.WAITING)
+    tries = models.PositiveIntegerField(_("tries"), default=0, db_default=0)
+    first_try_at = models.DateTimeField(_("tried since"), null=True)
+    next_try_at = models.DateTimeField(_("next try at"), null=True, help_text=_("Not before its task is delivered."))
+    status = models.PositiveSmallIntegerField(_("last status"), null=True)
+    error = models.TextField(_("last error"), blank=True, default="", db_default="")
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    ended_at = models.DateTimeField(_("ended at"), null=True)
+
+    class Meta:
+        verbose_name = _("callback")
+        verbose_name_plural = _("callbacks")
+        constraints = [
+            models.UniqueConstraint(name="callback_once_per_outcome", fields=["task", "outcome_id"]),
+            models.CheckConstraint(
+                name="callback_waits_or_has_ended",
+                condition=Q(state="waiting", next_try_at__isnull=False, ended_at=None)
+                | (~Q(state="waiting") & Q(next_try_at=None, ended_at__isnull=False)),
+            ),
+            models.CheckConstraint(
+                name="callback_says_why", condition=~Q(state__in=["refused", "given_up"]) | ~Q(error="")
+            ),
+        ]
+        indexes = [
+            models.Index(name="callback_due", fields=["next_try_at"], condition=Q(state="waiting")),
+            models.Index(name="callback_by_state", fields=["state", "-id"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.place
+
+
 LOGIN_REFUSED = (401, 403)
 """Answers of a service that is well and does nothing for us."""
 

@@ -19,6 +19,7 @@ from bptl.tasks.models import (
     DEAD_AFTER,
     EFFECT_DOUBLED,
     OF_ENGINE,
+    Callback,
     Effect,
     Event,
     Fetch,
@@ -186,6 +187,8 @@ class TaskStory:
     """Its last calls to services, in the order in which they began; ``has_body`` says whether bodies were kept."""
     earlier_calls: int = 0
     """How many calls came before those."""
+    callbacks: Sequence[Callback] = ()
+    """The callbacks that followed its completions, in their order: one at most, unless a person completed it anew."""
 
     @property
     def doubled(self) -> Collection[str]:
@@ -225,6 +228,7 @@ def story(task_id: int, *, bodies: bool = False) -> TaskStory:
         list(task.effects.order_by("id")),
         calls=sorted(newest[:MOST_CALLS], key=lambda call: (call.began_at, call.pk)),
         earlier_calls=earlier,
+        callbacks=list(task.callbacks.order_by("id")),
     )
 
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from bptl.accounts.roles import Role
-from bptl.tasks import incidents, queries, radar, trends
+from bptl.tasks import callbacks, incidents, queries, radar, trends
 from bptl.tasks.lifecycle import Outcome, Status, outcomes_of
 from bptl.tasks.models import Task
 from bptl.web import charts, condition
@@ -63,6 +63,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "latency": charts.latency(spans),
         "hours": [span for span in reversed(trends.by_hour(spans)) if span.total],
         "counted": any(span.counted for span in spans),
+        "callbacks": callbacks.attention(),
         "condition": condition.now(groups, within=PATIENCE),
     }
     partial = request.headers.get("HX-Request") and not request.headers.get("HX-History-Restore-Request")

@@ -19,6 +19,7 @@ from bptl.engines.base import EngineError, EngineUnavailable, NotAuthenticated, 
 from bptl.tasks import queries
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Task
+from bptl.web import callback_pages
 from bptl.web.calls import calls
 from bptl.web.ledger import entries
 from bptl.web.rights import needs, person
@@ -63,6 +64,7 @@ def task_page(request: HttpRequest, task_id: int) -> HttpResponse:
         "effects": entries(story, values=reads),
         "calls": calls(story, values=reads),
         "earlier_calls": story.earlier_calls,
+        "callbacks": callback_pages.shown(story.callbacks),
         "variables_in": shown(task.variables, values=reads, find=find),
         "variables_out": shown(result.get("variables") or {}, values=reads, find=find),
         "find": find,

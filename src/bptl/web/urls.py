@@ -10,6 +10,7 @@ from bptl.accounts.roles import Role
 from bptl.web import (
     account,
     application_pages,
+    callback_pages,
     engine_pages,
     incident_pages,
     instance_pages,
@@ -124,6 +125,8 @@ urlpatterns = [
     path("incidents/<int:incident_id>/", incident_pages.incident_page, name="incident"),
     path("incidents/<int:incident_id>/mute/", incident_pages.mute, name="incident-mute"),
     path("incidents/<int:incident_id>/unmute/", incident_pages.unmute, name="incident-unmute"),
+    path("callbacks/", callback_pages.callback_list, name="callbacks"),
+    path("callbacks/<int:callback_id>/again/", callback_pages.callback_again, name="callback-again"),
     path("mappings/<int:mapping_id>/owner/", incident_pages.mapping_owner, name="mapping-owner"),
     path("mappings/<int:mapping_id>/owner/test/", incident_pages.test_owner, name="mapping-owner-test"),
     path("units/", unit_list, name="units"),

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from bptl.accounts.tokens import State as TokenState
 from bptl.connections.mappings import State
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
-from bptl.tasks.models import EFFECT_DOUBLED, Effect, ProcessKind
+from bptl.tasks.models import EFFECT_DOUBLED, Callback, Effect, ProcessKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,13 @@ EFFECT_ENDS: Mapping[str, Word] = {
     Effect.End.DID_NOT_HAPPEN: Word(_("did not happen"), "neutral", _("The next attempt does it.")),
 }
 
+CALLBACK_STATES: Mapping[str, Word] = {
+    Callback.State.WAITING: Word(_("waiting"), "active", _("It is called once the engine has taken the result.")),
+    Callback.State.DELIVERED: Word(_("delivered"), "success", _("Its receiver has taken it.")),
+    Callback.State.REFUSED: Word(_("refused"), "danger", _("Nothing more is sent there, as things are.")),
+    Callback.State.GIVEN_UP: Word(_("given up"), "danger", _("Its receiver took it on no try of a whole day.")),
+}
+
 DOUBLED = Word(_("happened twice"), "danger", _("The service holds it more than once: look there."))
 
 EVENTS: Mapping[str, Word] = {
@@ -81,6 +88,7 @@ EVENTS: Mapping[str, Word] = {
     "task.settled": Word(_("all effects are settled: it is offered again"), "active"),
     "task.given_up": Word(_("given up by a person: it stays an incident"), "active"),
     EFFECT_DOUBLED: Word(_("an effect happened twice"), "danger"),
+    "callback.tried_again": Word(_("a person has its callback tried again"), "active"),
     "effect.contradicted": Word(_("a late answer says something else about an effect"), "warning"),
 }
 """Events that have words of their own; the others are shown by their name."""

@@ -32,6 +32,9 @@ from bptl.work_units.validation import FieldFault
 APPLICATION = "bptlAppId"
 """Process variable that names the application for which a task is done: whose credentials, whose rights."""
 
+CALLBACK = "callbackUrl"
+"""Process variable that names an address which is called when the task is done. It is BPTL's, not the unit's."""
+
 
 class WorkError(Exception):
     """What a unit raises on purpose."""

@@ -24,6 +24,7 @@ from bptl.tasks.execution.spans import span_of, tell
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.leases import Held
 from bptl.tasks.lifecycle import LeaseEnd, Status
+from bptl.workers.callbacks import Callbacks
 from bptl.workers.clients import Clients
 from bptl.workers.crew import Crew
 from bptl.workers.keeper import Keeper, Kept
@@ -81,7 +82,14 @@ class Floor:
         self._hears = False
         self._loop = Loop("floor", self._step)
         self.keeper = Keeper(member, clients, on_lost=self.cancel)
-        self.reporter = Reporter(member, clients, on_settled=self.keeper.release, units_run=lambda: self._unended > 0)
+        self.callbacks = Callbacks()
+        self.reporter = Reporter(
+            member,
+            clients,
+            on_settled=self.keeper.release,
+            on_callback=self.callbacks.wake,
+            units_run=lambda: self._unended > 0,
+        )
         self._mappings = Mappings()
 
     def start(self) -> None:
@@ -89,6 +97,7 @@ class Floor:
         self._crew.start()
         self.keeper.start()
         self.reporter.start()
+        self.callbacks.start()
         self._loop.start()
 
     def wake(self) -> None:
@@ -130,6 +139,7 @@ class Floor:
             unfinished.cancellation.cancel("the worker stops")
             self._give_back(unfinished.assignment.claim, "the worker stopped before the unit had ended")
         self.reporter.stop(timeout=max(0.5, deadline - time.monotonic()))
+        self.callbacks.stop(timeout=max(0.5, deadline - time.monotonic()))
         self.keeper.stop()
         self._give_back_results()
         self._crew.stop()

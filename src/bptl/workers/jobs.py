@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from bptl.tasks import mapping_changes
+from bptl.tasks.delivery import callbacks
 from bptl.tasks.upkeep import minutes, retention
 from bptl.tasks.upkeep import sweep as sweeping
 from bptl.tasks.wake import wake
@@ -53,6 +54,8 @@ def retain(**_: Any) -> None:
 
 @app.task(name="bptl.tell")
 def tell(**_: Any) -> None:
-    """Look what goes wrong, and tell people of it."""
-    local.floor()  # refuses where no worker is
+    """Look what goes wrong, and tell people of it; first of all look whether a callback is due."""
+    floor = local.floor()  # refuses where no worker is
+    if callbacks.due():
+        floor.callbacks.wake()
     rounds.run()

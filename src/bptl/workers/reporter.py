@@ -14,6 +14,7 @@ from django.db import DataError
 
 from bptl.engines.base import Engine, EngineError
 from bptl.lib.log import get_logger
+from bptl.tasks.callbacks import Wanted, wanted
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
 from bptl.tasks.delivery.spans import span_of, tell
@@ -52,6 +53,11 @@ class Finished:
     trace: str = ""
     """The traceparent of the run."""
 
+    @property
+    def callback(self) -> Wanted | None:
+        """What its task asks for when it is completed; a call of the REST API asks for none."""
+        return wanted(self.claim.variables) if self.claim.engine_id is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class _Due:
@@ -60,7 +66,8 @@ class _Due:
 
 
 class Reporter:
-    """Takes finished runs; ``on_settled(lease_id)`` tells that a lease needs no lock any more.
+    """Takes finished runs; ``on_settled(lease_id)`` tells that a lease needs no lock any more, ``on_callback()`` that a
+    callback may be due.
 
     ``units_run`` answers whether another outcome may come soon; while no unit runs, none waits for it.
     """
@@ -71,11 +78,13 @@ class Reporter:
         clients: Clients,
         *,
         on_settled: Callable[[uuid.UUID], None],
+        on_callback: Callable[[], None],
         units_run: Callable[[], bool],
     ) -> None:
         self._member = member
         self._clients = clients
         self._on_settled = on_settled
+        self._on_callback = on_callback
         self._units_run = units_run
         self._finished: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._unstored: set[uuid.UUID] = set()
@@ -171,7 +180,7 @@ class Reporter:
             return
         for finished in group:
             if finished.claim.lease_id in taken and isinstance(finished.ending, Ending):
-                self._submit(_first_report(finished.claim, finished.ending, finished.trace))
+                self._submit(_first_report(finished, finished.ending))
             else:
                 self._on_settled(finished.claim.lease_id)
 
@@ -216,6 +225,8 @@ class Reporter:
             self._finish(verdict)
         done = [verdict for verdict in self._settling if verdict.answer in {Answer.TAKEN, Answer.ASSUMED}]
         outbox.delivered(done)
+        if any(verdict.report.callback for verdict in done):
+            self._on_callback()
         for verdict in done:
             self._finish(verdict)
         if self._settling:
@@ -270,7 +281,7 @@ def gather(source: queue.SimpleQueue[T], into: list[T], *, others_come: Callable
 
 def _ended(finished: Finished) -> Iterator[Ended]:
     if isinstance(finished.ending, Ending):
-        yield Ended(finished.claim.task_id, finished.claim.lease_id, finished.ending)
+        yield Ended(finished.claim.task_id, finished.claim.lease_id, finished.ending, finished.callback)
 
 
 def _unstorable(finished: Finished, error: DataError) -> Finished:
@@ -278,7 +289,8 @@ def _unstorable(finished: Finished, error: DataError) -> Finished:
     return Finished(finished.claim, Ending.failed(text, text, NO_RETRY))
 
 
-def _first_report(claim: Claim, ending: Ending, trace: str) -> Report:
+def _first_report(finished: Finished, ending: Ending) -> Report:
+    claim = finished.claim
     return Report(
         task_id=claim.task_id,
         engine_id=claim.engine_id,
@@ -291,5 +303,6 @@ def _first_report(claim: Claim, ending: Ending, trace: str) -> Report:
         tries=1,
         refusals=0,
         by_author=True,
-        trace=trace,
+        trace=finished.trace,
+        callback=finished.callback is not None,
     )

@@ -91,10 +91,10 @@ def test_the_key_of_a_group_is_the_same_until_a_row_changes(engine: Engine, mapp
     assert after.key != before.key
 
 
-def test_only_the_declared_variables_are_asked_for(mapped: Mapped) -> None:
+def test_only_the_declared_variables_and_the_address_of_a_callback_are_asked_for(mapped: Mapped) -> None:
     unit = registry.load().get("demo.quick")
     request = mappings.topic_request(mapped("a", lock_seconds=60, definition_keys=["p"], version_tag="v1"), unit)
-    assert set(request.variables or ()) == set(unit.variable_names)
+    assert list(request.variables or ()) == [*unit.variable_names, "callbackUrl"]
     assert request.lock_duration == timedelta(seconds=60)
     assert request.process_definition_keys == ("p",)
     assert request.process_definition_version_tag == "v1"

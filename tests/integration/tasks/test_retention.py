@@ -153,7 +153,7 @@ def test_what_is_no_personal_data_stays_until_the_row_goes(scene: Scene) -> None
 def test_every_table_that_refers_to_tasks_is_emptied_and_deleted_with_them() -> None:
     fields = (field for model in apps.get_models() for field in model._meta.concrete_fields)
     referring = {field.model._meta.db_table for field in fields if field.related_model is Task}
-    assert referring == {"tasks_lease", "tasks_effect", "tasks_event", "tasks_servicecall"}
+    assert referring == {"tasks_lease", "tasks_effect", "tasks_event", "tasks_servicecall", "tasks_callback"}
 
 
 def test_data_that_would_outlive_the_row_go_with_it(scene: Scene) -> None:

@@ -50,6 +50,7 @@ SAMPLES: dict[str, Any] = {
     "application_id": 1,
     "grant_id": 1,
     "incident_id": 1,
+    "callback_id": 1,
     "token_id": 1,
     "name": "demo.quick",
     "object_id": "1",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 
+from pydantic import ConfigDict
+
 from bptl.work_units.contract import (
     BusinessError,
     Inputs,
@@ -160,4 +162,46 @@ def doubt_unstorable(work: Work, inputs: Nothing) -> None:
     raise Uncertain("pay", "cut after \x00 and \ud800")
 
 
-ALL = (wait_at_gate, try_again, throw, leave, answer_unstorable, greet, pay, register, doubt_unstorable)
+class Anything(Inputs):
+    """Whatever the task has."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Given(Outputs):
+    """What a unit was given."""
+
+    given: str
+
+
+@work_unit("test.what_is_there")
+def what_is_there(work: Work, inputs: Anything) -> Given:
+    """Name all variables."""
+    return Given(given=" ".join(sorted(inputs.model_extra or {})))
+
+
+class Asking(Inputs):
+    """The address of the callback, which a unit may want to know."""
+
+    callbackUrl: str = ""  # noqa: N815 - a process variable
+
+
+@work_unit("test.what_asks_for_it")
+def what_asks_for_it(work: Work, inputs: Asking) -> Given:
+    """Answer the address of the callback."""
+    return Given(given=inputs.callbackUrl)
+
+
+ALL = (
+    wait_at_gate,
+    try_again,
+    throw,
+    leave,
+    answer_unstorable,
+    greet,
+    pay,
+    register,
+    doubt_unstorable,
+    what_is_there,
+    what_asks_for_it,
+)

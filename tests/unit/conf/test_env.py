@@ -131,3 +131,23 @@ def test_a_port_is_a_number_and_the_address_that_kubernetes_sets_in_its_place_is
     with pytest.raises(ConfigurationFaults) as refused:
         environment.refuse_faults()
     assert [fault.name for fault in refused.value.faults] == ["THREE", "FOUR"]
+
+
+def test_addresses_below_which_something_lies_have_one_form() -> None:
+    environment = Environment({"ROOTS": "HTTPS://Hooks.example.nl, http://10.1.2.3:8080/In/ ,https://a.example/b"})
+    assert environment.roots("ROOTS", help="") == [
+        "https://hooks.example.nl/",
+        "http://10.1.2.3:8080/In/",
+        "https://a.example/b/",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["hooks.example.nl", "ftp://a/", "https://jan:geheim@a/", "https://a/?x=1", "https:///x"]
+)
+def test_an_address_that_is_no_root_is_refused(text: str) -> None:
+    environment = Environment({"ROOTS": text})
+    environment.roots("ROOTS", help="")
+    told = faults(environment)
+    assert "address 1 is no http(s) address" in told
+    assert "geheim" not in told

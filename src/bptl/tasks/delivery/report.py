@@ -50,6 +50,8 @@ class Report:
     """It is no outcome: it parks an uncertain task."""
     trace: str = ""
     """The traceparent of the run, while the process that ran the unit reports."""
+    callback: bool = False
+    """A callback may follow at once. False where nobody looked: whoever looks for what is due finds it."""
 
 
 class Answer(StrEnum):

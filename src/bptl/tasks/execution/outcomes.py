@@ -11,6 +11,7 @@ from typing import Any
 from bptl.lib.json import storable, storable_text
 from bptl.lib.log import get_logger
 from bptl.tasks import sql
+from bptl.tasks.callbacks import Wanted
 from bptl.tasks.error_groups import group_of
 from bptl.tasks.lifecycle import MOVES, Move, Outcome
 from bptl.tasks.retries import Retry
@@ -65,19 +66,30 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One ended run: its task, its lease, its ending."""
+    """One ended run: its task, its lease, its ending, and the callback that follows when it is completed."""
 
     task_id: int
     lease_id: uuid.UUID
     ending: Ending
+    callback: Wanted | None = None
 
 
 _RULE = MOVES[Move.PERFORM]
 
-_STORE = f"""
+_CALLBACKS = """, asked AS (
+    INSERT INTO tasks_callback (task_id, outcome_id, url, place, state, error, next_try_at, ended_at)
+    SELECT i.task_id, i.lease_id, i.callback->>'url', i.callback->>'place', i.callback->>'state', i.callback->>'error',
+        CASE WHEN i.callback->>'error' = '' THEN now() END, CASE WHEN i.callback->>'error' <> '' THEN now() END
+    FROM incoming i WHERE i.callback IS NOT NULL AND i.lease_id = ANY(ARRAY(SELECT lease_id FROM stored))
+    ON CONFLICT (task_id, outcome_id) DO NOTHING
+)"""
+
+
+def _store(callbacks: str = "", *, callback: str = "") -> str:
+    return f"""
 WITH incoming AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb)
-        AS x(task_id bigint, lease_id uuid, outcome text, result jsonb, error jsonb, error_group text)
+        AS x(task_id bigint, lease_id uuid, outcome text, result jsonb, error jsonb, error_group text{callback})
 ), stored AS (
     UPDATE tasks_task t SET status = '{_RULE.target}', outcome = i.outcome, outcome_id = i.lease_id,
         result = i.result, error_group = i.error_group, reporter_id = %s, report_tries = 1, report_refusals = 0,
@@ -91,40 +103,50 @@ WITH incoming AS (
     UPDATE tasks_lease l SET performed_at = now(), outcome = i.outcome, error = i.error
     FROM incoming i WHERE l.id = ANY(ARRAY(SELECT lease_id FROM stored)) AND l.id = i.lease_id
     RETURNING l.id
-)
+){callbacks}
 SELECT id FROM marked
 """
+
+
+_STORE = _store()
+_STORE_WITH_CALLBACKS = _store(_CALLBACKS, callback=", callback jsonb")
 # report_tries = 1: the statement that stores the outcome also says that its first report has begun. next_report_at is
 # pushed while that report is under way; the reporter sets it again when it knows more. The last line lets the same
 # group be stored again when the database took it and was gone before it said so.
 
 
 def store(process_id: uuid.UUID, endings: Sequence[Ended]) -> set[uuid.UUID]:
-    """Commit a group of outcomes and name this process their reporter. Answers the leases whose outcome was taken.
+    """Commit a group of outcomes, with the callbacks that follow them, and name this process their reporter.
 
+    Answers the leases whose outcome was taken.
     An outcome whose lease has ended is refused here and never reported: somebody else may hold the task.
     """
     if not endings:
         return set()
-    rows = [
-        {
-            "task_id": ended.task_id,
-            "lease_id": str(ended.lease_id),
-            "outcome": ended.ending.outcome,
-            "result": ended.ending.result,
-            "error": ended.ending.error,
-            "error_group": ended.ending.error_group,
-        }
-        for ended in endings
-    ]
+    rows = [_row(ended) for ended in endings]
+    statement = _STORE_WITH_CALLBACKS if any("callback" in row for row in rows) else _STORE
     taken = {
         row.id
-        for row in sql.query(_STORE, [storable(rows), process_id, [ended.task_id for ended in endings], process_id])
+        for row in sql.query(statement, [storable(rows), process_id, [ended.task_id for ended in endings], process_id])
     }
     for ended in endings:
         if ended.lease_id not in taken:
             log.warning("outcome.refused", task_id=ended.task_id, lease=str(ended.lease_id))
     return taken
+
+
+def _row(ended: Ended) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "task_id": ended.task_id,
+        "lease_id": str(ended.lease_id),
+        "outcome": ended.ending.outcome,
+        "result": ended.ending.result,
+        "error": ended.ending.error,
+        "error_group": ended.ending.error_group,
+    }
+    if (asked := ended.callback) is not None and ended.ending.outcome is Outcome.COMPLETED:
+        row["callback"] = {"url": asked.url, "place": asked.place, "state": asked.state, "error": asked.fault}
+    return row
 
 
 _DOUBTFUL = MOVES[Move.DOUBT]

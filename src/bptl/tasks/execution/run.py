@@ -42,6 +42,7 @@ from bptl.work_units.contract import (
     WorkError,
     WorkUnit,
 )
+from bptl.work_units.errors import CALLBACK
 from bptl.work_units.registry import UnknownUnit, load
 
 log = get_logger(__name__)
@@ -139,7 +140,7 @@ def run(assignment: Assignment, cancellation: Cancellation, *, trace: str = "") 
     )
     try:
         values = decode_all(
-            {name: Variable.from_json(data) for name, data in claim.variables.items()},
+            {name: Variable.from_json(data) for name, data in _given(assignment).items()},
             load_file=lambda name: assignment.engine.file(
                 name, process_instance_id=claim.process_instance_id, execution_id=claim.execution_id or None
             ),
@@ -177,6 +178,14 @@ def _trace_of(assignment: Assignment, traceparent: str) -> dict[str, str]:
     if claim.engine_id is None or assignment.mapping.local_variables or traces.parent_of(claim.variables):
         return {}
     return traces.given(traceparent)
+
+
+def _given(assignment: Assignment) -> MappingOf[str, MappingOf[str, Any]]:
+    """What the unit is given of the variables: the address of a callback is not its business, unless it says so."""
+    variables = assignment.claim.variables
+    if CALLBACK not in variables or CALLBACK in assignment.unit.variable_names:
+        return variables
+    return {name: data for name, data in variables.items() if name != CALLBACK}
 
 
 def _ending_of(assignment: Assignment, error: Exception | SystemExit) -> Ending:

@@ -120,7 +120,7 @@ _HARMLESS = "'as', 'became', 'try', 'effect', 'stands', 'known_by', 'answer', 'a
 def _empty(status: Status, outcome: Outcome) -> str:
     """Empty tasks and all that belongs to them. Keys of effects stay, and their arguments become REMOVED, which no unit
     can mean: should an engine that was put back to an old backup offer the task again, nothing is repeated in silence.
-    Calls to services are nothing but data: they go whole.
+    Calls to services and callbacks are nothing but data: they go whole.
     """
     return f"""
 WITH {_picked(_over(status, outcome, emptied=False))}, emptied AS (
@@ -142,6 +142,8 @@ WITH {_picked(_over(status, outcome, emptied=False))}, emptied AS (
     ) WHERE v.task_id = {_PICKED_IDS} AND v.detail <> '{{}}'
 ), service_calls AS (
     DELETE FROM tasks_servicecall WHERE task_id = {_PICKED_IDS}
+), callbacks AS (
+    DELETE FROM tasks_callback WHERE task_id = {_PICKED_IDS}
 )
 SELECT mine, (SELECT count(*) FROM emptied) AS rows FROM turn
 """
@@ -158,6 +160,8 @@ WITH {_picked(condition)}, leases AS (
     DELETE FROM tasks_event WHERE task_id = {_PICKED_IDS}
 ), service_calls AS (
     DELETE FROM tasks_servicecall WHERE task_id = {_PICKED_IDS}
+), callbacks AS (
+    DELETE FROM tasks_callback WHERE task_id = {_PICKED_IDS}
 ), gone AS (
     DELETE FROM tasks_task WHERE id = {_PICKED_IDS} RETURNING id
 )
