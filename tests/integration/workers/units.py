@@ -59,6 +59,11 @@ class Nothing(Inputs):
     """Nothing."""
 
 
+@work_unit("test.use_zaken", needs={"zrc": "Zaken API"})
+def use_zaken(work: Work, inputs: Nothing) -> None:
+    """Need a service."""
+
+
 @work_unit("test.try_again", retry_plan="R3/PT1M")
 def try_again(work: Work, inputs: Nothing) -> None:
     """Fail, every time."""
@@ -160,4 +165,4 @@ def doubt_unstorable(work: Work, inputs: Nothing) -> None:
     raise Uncertain("pay", "cut after \x00 and \ud800")
 
 
-ALL = (wait_at_gate, try_again, throw, leave, answer_unstorable, greet, pay, register, doubt_unstorable)
+ALL = (wait_at_gate, use_zaken, try_again, throw, leave, answer_unstorable, greet, pay, register, doubt_unstorable)
