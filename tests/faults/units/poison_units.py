@@ -25,7 +25,7 @@ class Poison(Inputs):
 def eat_memory(work: Work, inputs: Poison) -> None:
     """Take more and more memory."""
     _count(inputs)
-    eaten = []
+    eaten: list[bytes] = []
     while len(eaten) * PIECE < MOST:
         eaten.append(b"\xff" * PIECE)
         time.sleep(0.02)

@@ -54,6 +54,11 @@ def running(make_task: MakeTask, mapping: Mapping, amount: int) -> None:
         make_task("running", "", mapping=mapping, topic=mapping.topic)
 
 
+def verdict(*, of: str) -> radar.Verdict:
+    (group,) = radar.look(within=30)
+    return next(row.verdict for row in group.rows if row.topic == of)
+
+
 def test_the_page_of_a_mapping_shows_what_runs_of_what_may(
     reader: Client, mapping: Mapping, service: Service, make_task: MakeTask
 ) -> None:
@@ -114,9 +119,7 @@ def test_a_topic_that_waits_for_its_limit_is_said_to_be_full(
 ) -> None:
     running(make_task, mapping, 3)
     there.add("topic")
-    (group,) = radar.look(within=30)
-    (found,) = group.rows
-    assert found.verdict is radar.Verdict.FULL
+    assert verdict(of="topic") is radar.Verdict.FULL
     assert "full: 3 of 3" in text(reader, "/topics/")
     assert "full: 3 of 3" in text(reader, "/")
 
@@ -127,5 +130,4 @@ def test_a_topic_with_a_mapping_that_has_room_is_not_full(
     running(make_task, mapping, 3)
     Mapping.objects.create(engine=row, topic="topic", unit="demo.quick", business_key="other")
     there.add("topic")
-    (group,) = radar.look(within=30)
-    assert [found.verdict for found in group.rows] == [radar.Verdict.WELL]
+    assert verdict(of="topic") is radar.Verdict.WELL

@@ -179,7 +179,7 @@ def test_what_lies_queued_without_room_for_a_third_of_its_lock_is_given_back(
         scene.task(Status.QUEUED, mapping=mapping, topic="limited", holder=worker, external=there.add("limited"))
         for _ in range(2)
     )
-    Lease.objects.filter(id=old.lease_id).update(recorded_at=F("recorded_at") - timedelta(seconds=101))
+    Lease.objects.filter(id=lease_of(old).id).update(recorded_at=F("recorded_at") - timedelta(seconds=101))
     polls, _ = open_poller()
     with polling(polls, there):
         until(lambda: Task.objects.get(id=old.id).status == Status.RETURNED)
