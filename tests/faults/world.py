@@ -32,11 +32,17 @@ REGISTER, SEND = "register", "send"
 BRIEF, BRIEF_SEND, BRIEF_LIMITED = "brief", "brief-send", "brief-limited"
 """The same with the shortest lock that there is, and one with a longest run of 4 s."""
 
+POISONOUS, LOOPS = "poisonous", "loops"
+"""A unit that eats memory, and one that never ends, with a longest run of 2 s."""
+QUARANTINE_AFTER = 2
+
 LOCK_SECONDS = 20
 """Longer than a process may be silent: what a dead one held is given back by the sweep."""
 BRIEF_LOCK_SECONDS = 10
 """Shorter: the lock runs out while its process still counts as living."""
 PAST_THE_LOCK = LOCK_SECONDS + 5.0
+
+_QUARANTINED = ("--quarantine-after", str(QUARANTINE_AFTER))
 
 _MAPPINGS = (
     (REGISTER, "test.register", LOCK_SECONDS, ()),
@@ -44,6 +50,8 @@ _MAPPINGS = (
     (BRIEF, "test.register", BRIEF_LOCK_SECONDS, ()),
     (BRIEF_SEND, "test.send", BRIEF_LOCK_SECONDS, ()),
     (BRIEF_LIMITED, "test.register", BRIEF_LOCK_SECONDS, ("--longest-run", "4")),
+    (POISONOUS, "test.eat_memory", LOCK_SECONDS, _QUARANTINED),
+    (LOOPS, "test.loop_for_ever", LOCK_SECONDS, (*_QUARANTINED, "--longest-run", "2")),
 )
 
 

@@ -75,6 +75,14 @@ def _codes(pairs: tuple[str, ...]) -> dict[str, str]:
 @click.option(
     "--longest-run", type=click.IntRange(min=1), help="Seconds; default CELERY_TASK_SOFT_TIME_LIMIT, else 600."
 )
+@click.option("--most-at-once", type=click.IntRange(min=1), help="So many of its tasks run at the same time.")
+@click.option(
+    "--quarantine-after",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="So many processes may die on a task before it waits for a person.",
+)
 @click.option(
     "--error-code", multiple=True, metavar="CAUSE=CODE", help="A BPMN error for HTTP 404 or a class of errors."
 )
@@ -96,6 +104,8 @@ def add(
     pairs: tuple[str, ...],
     lock: int,
     longest_run: int | None,
+    most_at_once: int | None,
+    quarantine_after: int,
     error_code: tuple[str, ...],
     retries: str,
     priority: int,
@@ -126,6 +136,8 @@ def add(
         active=not paused,
         lock_seconds=lock,
         longest_run_seconds=longest_run,
+        most_at_once=most_at_once,
+        quarantine_after=quarantine_after,
         error_codes=_codes(error_code),
         retry_plan=retries,
         priority=priority,
@@ -146,14 +158,26 @@ def add(
 @click.argument("number", type=int)
 @click.option("--service", "pairs", multiple=True, metavar="ALIAS=NAME", help="A service of the unit; may be repeated.")
 @click.option("--no-service", "aliases", multiple=True, metavar="ALIAS", help="No service under this alias any more.")
-def change(number: int, pairs: tuple[str, ...], aliases: tuple[str, ...]) -> None:
-    """Give the unit of mapping NUMBER other services; the others stay."""
+@click.option("--most-at-once", type=click.IntRange(min=0), help="Its tasks that run at the same time; 0: no limit.")
+@click.option("--quarantine-after", type=click.IntRange(min=1), help="Processes that may die on a task.")
+def change(
+    number: int,
+    pairs: tuple[str, ...],
+    aliases: tuple[str, ...],
+    most_at_once: int | None,
+    quarantine_after: int | None,
+) -> None:
+    """Give mapping NUMBER other services or other limits; the rest stays."""
     start_django()
     from bptl.cli import rows
     from bptl.connections import bindings
 
     mapping = rows.mapping(number)
     bound = {alias: service for alias, service in bindings.of(mapping).items() if alias not in aliases}
+    if most_at_once is not None:
+        mapping.most_at_once = most_at_once or None
+    if quarantine_after is not None:
+        mapping.quarantine_after = quarantine_after
     rows.save_mapping(mapping, bound | _services(pairs))
     told = ", ".join(str(binding) for binding in mapping.services.all()) or "none"
     click.echo(f"mapping {mapping.pk}: {mapping}, services {told}")

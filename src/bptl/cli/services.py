@@ -36,6 +36,8 @@ class Options(TlsOptions):
     timeout: int | None
     records: str | None
     test_path: str | None
+    most_at_once: int | None
+    most_a_minute: int | None
     active: bool | None
 
 
@@ -54,6 +56,8 @@ COLUMNS = {
     "timeout": "timeout_seconds",
     "records": "data_class",
     "test_path": "test_path",
+    "most_at_once": "most_at_once",
+    "most_a_minute": "most_a_minute",
     "active": "active",
 }
 
@@ -78,6 +82,16 @@ def described(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--timeout", type=click.IntRange(1, 600), help="Seconds for a whole call; default 10."),
         click.option("--records", help="Bodies that are kept with tasks: ordinary, personal or secret (none)."),
         click.option("--test-path", help="What the connection test asks for, relative to the address."),
+        click.option(
+            "--most-at-once",
+            type=click.IntRange(min=0),
+            help="Tasks that run at the same time and use it; 0: no limit.",
+        ),
+        click.option(
+            "--most-a-minute",
+            type=click.IntRange(min=0),
+            help="Tasks (not calls) that begin within a minute and use it; 0: no limit.",
+        ),
         click.option("--active/--inactive", default=None, help="An inactive service is not called."),
     )
     command = tls_options(command)
@@ -187,7 +201,8 @@ def _save(service: Any, options: Options) -> None:
     given: dict[str, Any] = dict(options)
     for option, column in COLUMNS.items():
         if given[option] is not None:
-            setattr(service, column, given[option])
+            no_limit = option in {"most_at_once", "most_a_minute"} and given[option] == 0
+            setattr(service, column, None if no_limit else given[option])
     secret = read_secret("--secret", env=options["secret_env"], stdin=options["secret_stdin"])
     if options["no_secret"]:
         service.client_id = service.secret = ""

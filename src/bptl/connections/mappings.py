@@ -147,6 +147,18 @@ def _said_of(one: Listed) -> str:
     return "\n".join((one.mapping.topic, one.mapping.unit, one.mapping.engine_name, *names, *services)).casefold()
 
 
+Limits = frozenset[str]
+"""Which limits something is under, as ``mapping 3`` and ``service 7``."""
+
+_Alike = tuple[bool, bool, Limits]
+
+
+def limits_of(mapping: Mapping) -> Limits:
+    """Its own limit and those of its services; without a query where these were prefetched."""
+    own = {f"mapping {mapping.pk}"} if mapping.most_at_once is not None else set()
+    return frozenset(own | {f"service {one.pk}" for one in bindings.of(mapping).values() if one.limited})
+
+
 @dataclass(frozen=True, slots=True)
 class FilterGroup:
     """Mappings of one engine that go into one fetch: each topic once, one order for all."""
@@ -165,13 +177,18 @@ class FilterGroup:
         return self.mappings[0].oldest_first
 
     @property
+    def limits(self) -> Limits:
+        """Which limits its tasks are under, all under the same; empty: none."""
+        return limits_of(self.mappings[0])
+
+    @property
     def key(self) -> str:
-        """12 hex digits that change when a mapping of the group, or the engine itself, is changed."""
+        """12 hex digits that change when a mapping of the group, its limits, or the engine itself, is changed."""
         parts = [
             (self.engine.pk, self.engine.updated_at),
             *((mapping.pk, mapping.updated_at) for mapping in self.mappings),
         ]
-        text = ",".join(f"{pk}@{updated_at.isoformat()}" for pk, updated_at in parts)
+        text = ",".join(f"{pk}@{updated_at.isoformat()}" for pk, updated_at in parts) + f"{sorted(self.limits)}"
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -179,15 +196,16 @@ def filter_groups(engine: Engine) -> list[FilterGroup]:
     """The fewest fetches that use every active mapping of ``engine``, in an order that depends on the rows alone.
 
     The engine keeps only the last of two entries of one topic in a request (silently), and a request has one order;
-    so mappings of one topic, and mappings of different order, go into different groups.
+    so mappings of one topic, and mappings of different order, go into different groups. So do mappings of different
+    limits: a request says only for all of its topics together how many tasks it takes.
     """
-    layers: dict[tuple[bool, bool, int], list[Mapping]] = {}
-    seen: dict[tuple[bool, bool, str], int] = {}
+    layers: dict[tuple[_Alike, int], list[Mapping]] = {}
+    seen: dict[tuple[_Alike, str], int] = {}
     for mapping in active_mappings(engine):
-        order = (mapping.use_engine_priority, mapping.oldest_first)
-        layer = seen.get((*order, mapping.topic), 0)
-        seen[*order, mapping.topic] = layer + 1
-        layers.setdefault((*order, layer), []).append(mapping)
+        alike = (mapping.use_engine_priority, mapping.oldest_first, limits_of(mapping))
+        layer = seen.get((alike, mapping.topic), 0)
+        seen[alike, mapping.topic] = layer + 1
+        layers.setdefault((alike, layer), []).append(mapping)
     return [FilterGroup(engine, tuple(group)) for group in sorted(layers.values(), key=lambda group: group[0].pk)]
 
 

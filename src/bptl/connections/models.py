@@ -171,6 +171,25 @@ class Mapping(models.Model):
         validators=[MinValueValidator(1)],
         help_text=_("After this the unit is cancelled; empty: CELERY_TASK_SOFT_TIME_LIMIT, else ten minutes."),
     )
+    most_at_once = models.PositiveIntegerField(
+        _("most at once"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "So many of its tasks run at the same time, in all workers together; empty: as many as there is room for."
+        ),
+    )
+    quarantine_after = models.PositiveSmallIntegerField(
+        _("quarantine after"),
+        default=3,
+        db_default=3,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "So many processes may die on one task, or lose a place to it, before it fails for good and waits for a "
+            "person."
+        ),
+    )
     retry_plan = models.CharField(
         _("retry plan"),
         max_length=200,
@@ -218,6 +237,10 @@ class Mapping(models.Model):
         verbose_name = _("mapping")
         verbose_name_plural = _("mappings")
         ordering = ["engine__name", "topic", "id"]
+        indexes = [
+            # Each claim and each poll asks for those; there are none, or few.
+            models.Index(name="mapping_limited", fields=["id"], condition=models.Q(most_at_once__isnull=False)),
+        ]
         constraints = [
             models.UniqueConstraint(
                 name="mapping_unique_filters",
@@ -240,6 +263,8 @@ class Mapping(models.Model):
             ),
             models.CheckConstraint(name="mapping_lock_at_least_10_s", condition=models.Q(lock_seconds__gte=10)),
             models.CheckConstraint(name="mapping_run_at_least_1_s", condition=models.Q(longest_run_seconds__gte=1)),
+            models.CheckConstraint(name="mapping_at_least_1_at_once", condition=models.Q(most_at_once__gte=1)),
+            models.CheckConstraint(name="mapping_quarantine_after_1", condition=models.Q(quarantine_after__gte=1)),
             models.CheckConstraint(
                 name="mapping_tenants_or_without",
                 condition=models.Q(without_tenant=False) | models.Q(tenant_ids=[]),

@@ -93,6 +93,26 @@ class Service(Tls):
         validators=[MinValueValidator(1), MaxValueValidator(600)],
         help_text=_("For a whole call."),
     )
+    most_at_once = models.PositiveIntegerField(
+        _("most tasks at once"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "So many tasks of mappings that use it run at the same time, in all workers together; empty: as many as "
+            "there is room for."
+        ),
+    )
+    most_a_minute = models.PositiveIntegerField(
+        _("most tasks a minute"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "So many tasks of mappings that use it begin within a minute, spread over it; it counts tasks, not calls: "
+            "a task may call more than once. Empty: no limit."
+        ),
+    )
     data_class = models.CharField(
         _("recorded bodies"),
         max_length=20,
@@ -120,7 +140,17 @@ class Service(Tls):
         verbose_name = _("service")
         verbose_name_plural = _("services")
         ordering = ["name"]
+        indexes = [
+            # Each claim and each poll asks for those; there are none, or few.
+            models.Index(
+                name="service_limited",
+                fields=["id"],
+                condition=models.Q(most_at_once__isnull=False) | models.Q(most_a_minute__isnull=False),
+            ),
+        ]
         constraints = [
+            models.CheckConstraint(name="service_at_least_1_at_once", condition=models.Q(most_at_once__gte=1)),
+            models.CheckConstraint(name="service_at_least_1_a_minute", condition=models.Q(most_a_minute__gte=1)),
             models.CheckConstraint(
                 name="service_kind_is_known",
                 condition=models.Q(kind__in=[kind.value for kind in Kind]),
@@ -196,6 +226,11 @@ class Service(Tls):
     def asks_for_client_id(self) -> bool:
         """Whether its credentials are a client id and a secret."""
         return self.authentication in WITH_CLIENT_ID
+
+    @property
+    def limited(self) -> bool:
+        """Whether not as many tasks as there is room for may use it."""
+        return self.most_at_once is not None or self.most_a_minute is not None
 
 
 class Application(models.Model):

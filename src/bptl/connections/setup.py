@@ -88,6 +88,8 @@ class ServiceItem(Reached):
     timeout_seconds: int = 10
     data_class: str = ""
     test_path: str = ""
+    most_at_once: int | None = Field(None, description="Tasks that run at the same time and use it.")
+    most_a_minute: int | None = Field(None, description="Tasks that begin within a minute and use it.")
 
 
 class GrantItem(Item):
@@ -122,6 +124,8 @@ class MappingItem(Item):
     active: bool = True
     lock_seconds: int = 300
     longest_run_seconds: int | None = None
+    most_at_once: int | None = Field(None, description="Tasks of it that run at the same time.")
+    quarantine_after: int = Field(3, description="So many processes may die on a task before it waits for a person.")
     retry_plan: str = ""
     error_codes: dict[str, str] = {}
     priority: int = 0

@@ -49,7 +49,8 @@ def retry(task_id: int, *, variables: Mapping[str, Any] | None = None, actor: st
         raise ActionRefused(task_id, _CALLED % task.external_id)
     detail = {"variables": sorted(wire)} if wire else {}
     with transaction.atomic():
-        if not Task.objects.filter(id=task_id, status=task.status, outcome=task.outcome).update(crashes=0):
+        waiting = Task.objects.filter(id=task_id, status=task.status, outcome=task.outcome)
+        if not waiting.update(crashes=0, quarantined_at=None):
             raise ActionRefused(task_id, "it has moved on meanwhile")
         _note(task, "task.retried", actor=actor, reason=reason, **detail)
     engine = _engine(task)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from bptl.engines.base import Engine, EngineError, EngineUnavailable, LockRefused, NotFound
 from bptl.lib.log import get_logger
-from bptl.tasks import sql
+from bptl.tasks import limits, sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Status
 from bptl.tasks.listening import FETCH_CHANNEL
 
@@ -45,6 +45,20 @@ WHERE l.holder_id = %s AND l.ended_at IS NULL AND NOT t.parked
 def held_by(process_id: uuid.UUID) -> list[Held]:
     """The live leases of a process whose locks must be kept (a parked one is not extended)."""
     return [Held(*row) for row in sql.query(_HELD, [process_id])]
+
+
+_LEFT_OVER = f"""
+SELECT l.id AS lease_id, t.id AS task_id, t.engine_id, t.external_id, l.worker_id, t.status, l.lock_ms,
+    (extract(epoch FROM l.locked_until - now()) * 1000)::float8 AS left_ms, now() AS as_of
+FROM tasks_task t JOIN tasks_lease l ON l.id = t.lease_id
+WHERE t.status = '{Status.QUEUED}' AND t.mapping_id = ANY(%s) AND t.engine_id IS NOT NULL
+  AND l.recorded_at < now() - l.lock_ms * interval '1 ms' / 3
+"""
+
+
+def left_over(mapping_ids: Sequence[int]) -> list[Held]:
+    """The leases of tasks that have waited for a worker longer than a third of their lock."""
+    return [Held(*row) for row in sql.query(_LEFT_OVER, [list(mapping_ids)])]
 
 
 def extend(external_id: str, *, worker_id: str, lock_ms: int, engine: Engine) -> LeaseEnd | None:
@@ -89,6 +103,7 @@ WITH seen AS (
     SELECT t.id, l.id AS lease, greatest(now(), l.locked_until, l.recorded_at + l.lock_ms * interval '1 ms') AS expiry
     FROM tasks_lease l JOIN tasks_task t ON t.id = l.task_id
     WHERE l.id = ANY(%s::uuid[]) AND l.ended_at IS NULL AND t.lease_id = l.id
+      AND (NOT %s OR t.status = '{Status.QUEUED}')
     ORDER BY t.id FOR UPDATE OF t
 ), moved AS (
     UPDATE tasks_task t SET
@@ -118,19 +133,21 @@ RETURNING task_id
 LOOK_SOON = timedelta(seconds=5)
 
 
-def end(lease_ids: Sequence[uuid.UUID], *, how: LeaseEnd, reason: str) -> int:
+def end(lease_ids: Sequence[uuid.UUID], *, how: LeaseEnd, reason: str, unbegun: bool = False) -> int:
     """End live leases that have no report: queued and running tasks become *returned* (*lost* when the engine no longer
     knows them), a stored outcome stays for the next lease. Answers how many were still live.
 
     A 404 moves no task that has an outcome (design, rule 1); the sweep soon asks the engine about what is not lost.
+    ``unbegun``: only of tasks that no worker has begun meanwhile.
     """
     if not lease_ids:
         return 0
     ids = [str(lease_id) for lease_id in lease_ids]
     lost = how is LeaseEnd.LOST
-    rows = sql.query(_END, [ids, lost, how is LeaseEnd.PROCESS_DEAD, how, lost, LOOK_SOON, how, how, reason])
+    rows = sql.query(_END, [ids, unbegun, lost, how is LeaseEnd.PROCESS_DEAD, how, lost, LOOK_SOON, how, how, reason])
     if rows:
         log.warning("leases.ended", ended_as=how, reason=reason, tasks=[row.task_id for row in rows])
+        limits.tell_room()
     return len(rows)
 
 

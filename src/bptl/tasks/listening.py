@@ -17,6 +17,9 @@ log = get_logger(__name__)
 
 RETRY_SECONDS = 1.0
 
+WORK_CHANNEL = "bptl_work"
+"""What workers listen to: there is work, or (by the same triggers) a limit has changed."""
+
 FETCH_CHANNEL = "bptl_fetch"
 """What polling lines listen to: a task is offered again that no engine tells them of, or (by triggers of the database)
 an engine, a mapping or a service has changed."""

@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from bptl.connections.models import WITHOUT_ENGINE, Engine, Mapping
+from bptl.connections.service_models import Service
 from bptl.lib.ids import time_ordered_id
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, outcomes_of
 
@@ -229,7 +230,10 @@ class Task(models.Model):
     crashes = models.PositiveIntegerField(
         _("crashes"),
         default=0,
-        help_text=_("Leases whose process died while the unit ran; a person's retry clears it."),
+        help_text=_("Leases whose process died, or lost a place, while the unit ran; a person's retry clears it."),
+    )
+    quarantined_at = models.DateTimeField(
+        _("quarantined at"), null=True, help_text=_("When it failed for good because of its crashes.")
     )
     priority = models.BigIntegerField(_("priority"), default=0)
     variables = models.JSONField(_("variables"), default=dict)
@@ -314,6 +318,7 @@ class Task(models.Model):
             models.Index(F("topic"), BACKWARDS, name="task_by_topic"),
             models.Index(F("error_group"), BACKWARDS, name="task_by_error_group", condition=_FAILED),
             models.Index(name="task_newest_failed", fields=["-changed_at"], condition=_FAILED),
+            models.Index(BACKWARDS, name="task_quarantined", condition=_FAILED & Q(quarantined_at__isnull=False)),
             models.Index(name="task_by_instance", fields=["process_instance_id"]),
             models.Index(name="task_by_business_key", fields=["business_key"], condition=~Q(business_key="")),
             # What retention takes away next (upkeep/retention.py), oldest first in each class.
@@ -347,6 +352,22 @@ class Task(models.Model):
     def engine_name(self) -> str:
         """The engine's name, or what stands for it where there is none."""
         return self.engine.name if self.engine else WITHOUT_ENGINE
+
+
+class ServicePace(models.Model):
+    """How far the tasks that began have used up the rate of a service (``bptl.tasks.limits``)."""
+
+    service = models.OneToOneField(Service, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    used_until = models.DateTimeField(
+        _("used until"), help_text=_("When the next one would begin, were all spread evenly.")
+    )
+
+    class Meta:
+        verbose_name = _("pace of a service")
+        verbose_name_plural = _("paces of services")
+
+    def __str__(self) -> str:
+        return str(self.service)
 
 
 class Lease(models.Model):

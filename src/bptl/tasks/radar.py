@@ -17,8 +17,9 @@ from bptl.connections.models import Mapping as TopicMapping
 from bptl.connections.secrets import Undecryptable
 from bptl.engines import base
 from bptl.lib.latest import Latest
-from bptl.tasks import sql
+from bptl.tasks import limits, sql
 from bptl.tasks.lifecycle import Status
+from bptl.tasks.limits import Limit
 from bptl.tasks.queries import MANY, Amount
 
 PATIENCE = timedelta(seconds=4)
@@ -51,13 +52,15 @@ class Verdict(StrEnum):
     """Tasks wait, and its mapping is switched off."""
     LATE = "late"
     """Tasks wait longer than they should, although the mapping is active."""
+    FULL = "full"
+    """Tasks wait, and as many run (or begin) as a limit allows."""
     UNUSED = "unused"
     """An active mapping of a topic of which no task is known, neither there nor here, not even an old one."""
     WELL = "well"
     """All is well."""
 
 
-FINDINGS = (Verdict.UNMAPPED, Verdict.BROKEN, Verdict.PAUSED, Verdict.LATE)
+FINDINGS = (Verdict.UNMAPPED, Verdict.BROKEN, Verdict.PAUSED, Verdict.LATE, Verdict.FULL)
 """What somebody has to look at."""
 
 
@@ -74,6 +77,8 @@ class Row:
     problems: Sequence[str]
     held: Mapping[Status, Amount]
     verdict: Verdict
+    full: Limit | None = None
+    """A limit that has no room; only where tasks wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +116,10 @@ def look(*, within: float) -> Sequence[Group]:
         mapped[mapping.engine_id or 0][mapping.topic].append(mapping)
     held = _held()
     seen = _seen({topic for topics in mapped.values() for topic in topics})
+    known = limits.read()
     return [
-        _group(row, heard.get((row.pk, row.updated_at)), mapped[row.pk], held.get(row.pk, {}), seen) for row in rows
+        _group(row, heard.get((row.pk, row.updated_at)), mapped[row.pk], held.get(row.pk, {}), seen, known)
+        for row in rows
     ]
 
 
@@ -138,6 +145,7 @@ def _group(
     mapped: Mapping[str, Sequence[TopicMapping]],
     held: Mapping[str, Mapping[Status, Amount]],
     seen: Set[str],
+    known: Sequence[Limit],
 ) -> Group:
     answered = heard is not None and heard.error is None
     waiting = {one.topic: one for one in heard.topics} if heard else {}
@@ -150,6 +158,7 @@ def _group(
             mapped=mapped.get(topic, ()),
             held=held.get(topic, {}),
             seen=topic in seen,
+            full=_full(mapped.get(topic, ()), known),
         )
         for topic in {*waiting, *mapped, *held}
     ]
@@ -167,6 +176,7 @@ def _row(
     mapped: Sequence[TopicMapping],
     held: Mapping[Status, Amount],
     seen: bool,
+    full: Limit | None,
 ) -> Row:
     count = waiting.tasks if waiting else 0
     oldest = waiting.oldest if waiting else None
@@ -180,8 +190,19 @@ def _row(
         mappings=mapped,
         problems=problems,
         held=held,
-        verdict=_verdict(state, count=count, oldest=oldest, unused=answered and not seen),
+        verdict=_verdict(state, count=count, oldest=oldest, unused=answered and not seen, full=full is not None),
+        full=full if count else None,
     )
+
+
+def _full(mapped: Sequence[TopicMapping], known: Sequence[Limit]) -> Limit | None:
+    """A limit that leaves no room, where that holds for every mapping of a topic that is not paused."""
+    without = [
+        next((limit for limit in limits.of(known, mapping.pk) if limit.free <= 0), None)
+        for mapping in mapped
+        if not mapping.paused
+    ]
+    return without[0] if without and None not in without else None
 
 
 def _state(mapped: Sequence[TopicMapping]) -> tuple[MappingState, Sequence[str]]:
@@ -195,13 +216,15 @@ def _state(mapped: Sequence[TopicMapping]) -> tuple[MappingState, Sequence[str]]
     return (MappingState.PAUSED if mapped else MappingState.NONE), []
 
 
-def _verdict(state: MappingState, *, count: int, oldest: datetime | None, unused: bool) -> Verdict:
+def _verdict(state: MappingState, *, count: int, oldest: datetime | None, unused: bool, full: bool) -> Verdict:
     if state is MappingState.BROKEN:
         return Verdict.BROKEN
     if count and state is MappingState.NONE:
         return Verdict.UNMAPPED
     if count and state is MappingState.PAUSED:
         return Verdict.PAUSED
+    if count and full and state is MappingState.ACTIVE:
+        return Verdict.FULL
     if count and oldest is not None and timezone.now() - oldest > LONG:
         return Verdict.LATE
     return Verdict.UNUSED if unused and state is MappingState.ACTIVE and not count else Verdict.WELL

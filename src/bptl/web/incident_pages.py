@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from bptl.accounts.roles import Role
 from bptl.connections.models import Mapping
+from bptl.tasks import quarantine
 from bptl.telling import acts, owners, queries
 from bptl.telling.models import Incident, Kind, Message
 from bptl.web.acting import by
@@ -106,6 +107,7 @@ def incidents(request: HttpRequest) -> HttpResponse:
         "ended": [(incident, KINDS[Kind(incident.kind)]) for incident in page.incidents],
         "older": f"{reverse('incidents')}?before={page.older}" if page.older else "",
         "later_page": place is not None,
+        "quarantined": quarantine.exists(),
         "fallback": owners.of_installation(),
         "failing": queries.failing(),
         "given_up": queries.given_up(),

@@ -14,7 +14,7 @@ from bptl.tasks.queries import Held
 _PLACE = {"engine", "topic"}
 _FILTERS = {"business_key", "definition_keys", "version_tag", "tenant_ids", "without_tenant"}
 _FETCH = {"lock_seconds", "priority", "use_engine_priority", "oldest_first", "local_variables"}
-_RUN = {"services", "longest_run_seconds", "retry_plan", "error_codes"}
+_RUN = {"services", "longest_run_seconds", "retry_plan", "error_codes", "quarantine_after"}
 
 
 def waits(held: Held) -> Sequence[str]:
@@ -101,6 +101,8 @@ def of_change(mapping: Mapping, changed: Sequence[str], held: Held) -> Sequence[
         said.append(_("What begins from now on goes by the new values, also what waits here for a place."))
     if names & {"unit", *_RUN} and held.running:
         said.append(_("What runs now is finished by the old ones."))
+    if "most_at_once" in names:
+        said.append(_said_of_limit(mapping.most_at_once, held))
     if names & _PLACE:
         said.append(
             _("From now on the tasks of %(new)s are fetched, and those of the old topic no longer.")
@@ -111,6 +113,14 @@ def of_change(mapping: Mapping, changed: Sequence[str], held: Held) -> Sequence[
     if names & _FETCH:
         said.append(_("What is fetched from now on is locked, ordered and given variables in the new way."))
     return [_("It is paused: nothing is fetched before it is resumed."), *said] if mapping.paused else said
+
+
+def _said_of_limit(most: int | None, held: Held) -> str:
+    if most is None:
+        return _("As many of its tasks run at the same time as there is room for.")
+    if held.running > most:
+        return _("No more begin before fewer than %(most)d run; what runs now is finished.") % {"most": most}
+    return _("From now on at most %(most)d run at the same time; the others stay at the engine.") % {"most": most}
 
 
 def told_of_pause(mapping: Mapping, until: datetime | None) -> str:

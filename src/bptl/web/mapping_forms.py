@@ -37,7 +37,13 @@ _CLASSES: Sequence[tuple[type[forms.Widget], str]] = (
 )
 
 SECTIONS: Sequence[tuple[str | Promise, Sequence[str]]] = (
-    (gettext_lazy("Work"), ("longest_run_seconds", "retry_plan", "error_codes", "priority", "lock_seconds")),
+    (
+        gettext_lazy("Work"),
+        (
+            *("longest_run_seconds", "most_at_once", "retry_plan", "error_codes", "priority", "lock_seconds"),
+            "quarantine_after",
+        ),
+    ),
     (gettext_lazy("Order of fetching"), ("use_engine_priority", "oldest_first")),
     (
         gettext_lazy("Only some tasks"),

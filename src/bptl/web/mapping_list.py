@@ -20,8 +20,9 @@ from bptl.connections.mappings import Listed
 from bptl.connections.models import WITHOUT_ENGINE, Engine, Mapping
 from bptl.connections.secrets import Undecryptable
 from bptl.engines.base import EngineError, NotAuthorized, TaskQuery
-from bptl.tasks import queries
+from bptl.tasks import limits, queries
 from bptl.tasks.queries import Held
+from bptl.web import limit_words
 from bptl.web.mapping_consequences import waits
 from bptl.web.rights import needs
 from bptl.web.words import MAPPING_STATES, Word
@@ -112,6 +113,7 @@ def mapping_page(request: HttpRequest, mapping_id: int) -> HttpResponse:
         else [(alias, None, service) for alias, service in one.services.items()],
         "held": held,
         "waits": waits(held),
+        "limits": limit_words.said(limits.of(limits.read(), mapping.pk)),
         "fared": queries.fared(mapping.pk, topic=mapping.topic),
         "tasks": address_of_tasks(mapping),
         "failed": address_of_tasks(mapping, status="delivered", outcome="failed"),

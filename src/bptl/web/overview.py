@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from bptl.accounts.roles import Role
-from bptl.tasks import callbacks, incidents, queries, radar, trends
+from bptl.tasks import callbacks, incidents, quarantine, queries, radar, trends
 from bptl.tasks.lifecycle import Outcome, Status, outcomes_of
 from bptl.tasks.models import Task
 from bptl.web import charts, condition
@@ -56,6 +56,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = {
         "tiles": _tiles(queries.counts(), queries.oldest([Status.QUEUED, Status.RUNNING, Status.WAITING])),
         "incidents": [(each, address_of_group(each.group.key)) for each in incidents.recent(DAY)],
+        "quarantined": quarantine.exists(),
         "findings": [line(row) for row in found[:MOST_FINDINGS]],
         "more_findings": max(0, len(found) - MOST_FINDINGS),
         "deaf": [(group.engine, trouble(group)) for group in groups if group.engine.active and _deaf(group)],

@@ -17,8 +17,8 @@ from bptl.accounts.roles import Role
 from bptl.connections import catalogue, service_check, sessions
 from bptl.connections.findings import Finding
 from bptl.connections.service_models import Service
-from bptl.tasks import health
-from bptl.web import row_actions
+from bptl.tasks import health, limits
+from bptl.web import limit_words, row_actions
 from bptl.web.reach_words import service_state
 from bptl.web.rights import needs
 from bptl.web.row_actions import Place
@@ -61,6 +61,7 @@ def _page(request: HttpRequest, service: Service, findings: Sequence[Finding] | 
         "state": service_state(service, fares),
         "health": fares,
         "findings": findings,
+        "limits": limit_words.said([limit for limit in limits.read() if limit.service == service.name]),
         "kept": dict(Service._meta.get_field("data_class").flatchoices)[sessions.data_class(service).value],
         "bindings": service.mappings.select_related("mapping__engine").order_by("mapping__topic", "alias"),
         "units": catalogue.needing(service.kind),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +24,7 @@ from bptl.lib.oauth2 import TokenError
 from bptl.tasks import queries, radar
 from bptl.tasks.lifecycle import Status
 from bptl.tasks.radar import MappingState, Verdict
+from bptl.web import limit_words
 from bptl.web.rights import needs
 from bptl.web.words import STATUSES, Word
 
@@ -45,6 +46,11 @@ VERDICTS: Mapping[Verdict, Word] = {
         gettext_lazy("inactive with tasks waiting"),
         "warning",
         gettext_lazy("The mapping is switched off while tasks wait: switch it on when that is no longer meant."),
+    ),
+    Verdict.FULL: Word(
+        gettext_lazy("full"),
+        "neutral",
+        gettext_lazy("As many run as its limit, or that of a service, allows; the others wait at the engine."),
     ),
     Verdict.LATE: Word(
         gettext_lazy("waiting long"),
@@ -121,7 +127,10 @@ def line(row: radar.Row) -> Line:
         for status, amount in row.held.items()
         if amount.number
     ]
-    return Line(row, VERDICTS[row.verdict], MAPPING_STATES[row.state], held, _tasks(row))
+    verdict = VERDICTS[row.verdict]
+    if row.verdict is Verdict.FULL and row.full is not None:
+        verdict = replace(verdict, label=limit_words.full(row.full))
+    return Line(row, verdict, MAPPING_STATES[row.state], held, _tasks(row))
 
 
 def _tasks(row: radar.Row, status: Status | None = None) -> str:

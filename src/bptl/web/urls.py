@@ -24,6 +24,7 @@ from bptl.web.login import Login, Logout, PasswordChange, Welcome
 from bptl.web.mapping_list import mapping_list, mapping_page, mapping_waiting
 from bptl.web.mapping_pages import MappingFormPage, Pause, Remove, Resume
 from bptl.web.overview import overview
+from bptl.web.quarantine_page import quarantine_page
 from bptl.web.rights import for_any_login, needs
 from bptl.web.settings_page import settings_in_force
 from bptl.web.task_actions import PAGES, Settle
@@ -121,6 +122,7 @@ urlpatterns = [
         name="grant-remove",
     ),
     path("incidents/", incident_pages.incidents, name="incidents"),
+    path("quarantine/", quarantine_page, name="quarantine"),
     path("incidents/test/", incident_pages.test_installation, name="incident-test"),
     path("incidents/<int:incident_id>/", incident_pages.incident_page, name="incident"),
     path("incidents/<int:incident_id>/mute/", incident_pages.mute, name="incident-mute"),

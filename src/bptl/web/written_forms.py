@@ -141,6 +141,7 @@ class ServiceForm(ReachedForm):
         ),
         (_("API key and OAuth2"), ("header", "token_address", "scope"), True),
         (_("Calls"), ("timeout_seconds", "data_class", "test_path"), False),
+        (_("Limits"), ("most_at_once", "most_a_minute"), False),
         (_("NLX and FSC"), ("outway", "fsc_grant_hash"), True),
         _TLS,
     )
@@ -150,6 +151,7 @@ class ServiceForm(ReachedForm):
         fields = (
             *("name", "kind", "address", "outway", "fsc_grant_hash", "authentication", "client_id", "user_id"),
             *("user_representation", "header", "token_address", "scope", "timeout_seconds", "data_class", "test_path"),
+            *("most_at_once", "most_a_minute"),
         )
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from django.db import connections
 
-from bptl.tasks.listening import listen, say
-
-CHANNEL = "bptl_work"
-"""What workers listen to: there is work."""
+from bptl.tasks.listening import WORK_CHANNEL, listen, say
 
 LOOK_EVERY = 15.0
 """Seconds between looks whether the connection still lives."""
@@ -19,6 +16,7 @@ LOOK_EVERY = 15.0
 class Ear:
     """Calls ``on_word`` whenever something is said on ``channel``, and when it has begun to listen (again).
 
+    For what ``instead`` names it calls that instead.
     When it begins to listen it says a word itself, as others do. ``on_hearing`` is told True when words come through,
     so that no pooler keeps them back, and False when the connection is lost.
     """
@@ -27,11 +25,13 @@ class Ear:
         self,
         on_word: Callable[[], None],
         *,
-        channel: str = CHANNEL,
+        channel: str = WORK_CHANNEL,
+        instead: Mapping[str, Callable[[], None]] | None = None,
         on_hearing: Callable[[bool], None] = lambda proven: None,
     ) -> None:
         self._on_word = on_word
         self._channel = channel
+        self._instead = instead or {}
         self._on_hearing = on_hearing
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="ear", daemon=True)
@@ -48,24 +48,24 @@ class Ear:
     def _listen(self) -> None:
         listen(
             self._channel,
-            heard=lambda _: self._heard(),
+            heard=self._heard,
             can_hear=self._can_hear,
             ends=self._stopping.is_set,
             look_every=LOOK_EVERY,
         )
 
-    def _heard(self) -> None:
+    def _heard(self, word: str) -> None:
         self._on_hearing(True)
-        self._tell()
+        self._tell(self._instead.get(word, self._on_word))
 
     def _can_hear(self, can: bool) -> None:
         if can:
-            self._tell()
+            self._tell(self._on_word)
             say(self._channel)
             connections.close_all()  # this thread's: it has no other use for them
         else:
             self._on_hearing(False)
 
-    def _tell(self) -> None:
+    def _tell(self, listener: Callable[[], None]) -> None:
         if not self._stopping.is_set():
-            self._on_word()
+            listener()

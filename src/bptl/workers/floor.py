@@ -18,8 +18,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from bptl.lib.log import context as log_context
 from bptl.lib.log import get_logger
 from bptl.tasks import leases
-from bptl.tasks.execution.claim import Claim, claim
-from bptl.tasks.execution.run import Assignment, Unassignable, assign, ran_too_long, run
+from bptl.tasks.execution.claim import Claim, Waiting, claim
+from bptl.tasks.execution.run import Assignment, Unassignable, assign, ran_too_long, run, wrote_off
 from bptl.tasks.execution.spans import span_of, tell
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.leases import Held
@@ -79,6 +79,7 @@ class Floor:
         self._at_rest: dict[int, BaseDatabaseWrapper] = {}
         self._crew = Crew("place", places, self._run)
         self._pace = Pace()
+        self._waiting = Waiting()
         self._hears = False
         self._loop = Loop("floor", self._step)
         self.keeper = Keeper(member, clients, on_lost=self.cancel)
@@ -171,7 +172,7 @@ class Floor:
         free = self.places - self.running
         woken, self._woken = self._woken, False
         asked = time.monotonic()
-        claims = claim(self._member.id, places=min(free, CLAIM_LIMIT))
+        claims = claim(self._member.id, places=min(free, CLAIM_LIMIT), waiting=self._waiting)
         if claims:
             self._begin(claims, asked)
         elif woken:
@@ -182,7 +183,8 @@ class Floor:
             return 0.0
         if claims or self.running or not self._hears:
             self._pace.happened()
-        return self._pace.rest(busy=IDLE_LOOK, quiet=QUIET_LOOK)
+        rest = self._pace.rest(busy=IDLE_LOOK, quiet=QUIET_LOOK)
+        return rest if self._waiting.next_in is None else min(rest, self._waiting.next_in)
 
     def _begin(self, claims: list[Claim], asked: float) -> None:
         mappings = self._mappings.of({claim.mapping_id for claim in claims if claim.mapping_id is not None})
@@ -247,7 +249,7 @@ class Floor:
         self.places -= 1
         self._member.write_off_place()
         log.error("place.written_off", task_id=claimed.task_id, unit=overdue.assignment.unit.name)
-        self.reporter.put(Finished(claimed, ran_too_long(overdue.assignment)))
+        self.reporter.put(Finished(claimed, wrote_off(overdue.assignment)))
         if not self._worn_out:
             self._worn_out = True
             self.stop_claiming()

@@ -25,6 +25,7 @@ from bptl.tasks import leases, traces
 from bptl.tasks.intake.due import due, forget
 from bptl.tasks.intake.fetches import FETCH_LIMIT, Announced, abandon, announce, never_sent
 from bptl.tasks.intake.record import record
+from bptl.workers import room
 from bptl.workers.clients import Clients
 from bptl.workers.loops import Loop, Pace, backoff
 from bptl.workers.member import Member
@@ -50,6 +51,9 @@ DUE_LOOK_QUIET = 5.0
 """Seconds between looks for tasks that fall due, and how far ahead each looks: while tasks come, and when none came for
 a while (what a person offers again is told)."""
 
+FULL_LOOK = 5.0
+"""Seconds between looks of a line whose topics have no room under a limit: it is told when there is some."""
+
 DUE_PAUSE = 0.1
 """Seconds between two fetches of what is due, at least."""
 
@@ -65,7 +69,8 @@ class Polled:
 class PollingLine:
     """Announces and fetches in turn, and records meanwhile.
 
-    ``ordinal`` numbers the group, ``shares`` divide the places.
+    ``ordinal`` numbers the group, ``shares`` divide the places, and ``rivals`` (lines that have a limit in common) what
+    a limit has room for. It is ``full`` while there is none.
     """
 
     def __init__(
@@ -80,6 +85,8 @@ class PollingLine:
     ) -> None:
         self.group = group
         self.shares = shares
+        self.rivals = 1
+        self.full = False
         self._ordinal = ordinal
         self._member = member
         self._clients = clients
@@ -104,8 +111,15 @@ class PollingLine:
         self._due_loop.start()
 
     def look(self) -> None:
-        """Something may be offered that no engine tells of."""
+        """Something may be offered that no engine tells of, or a limit has changed."""
         self._due_loop.wake()
+        self.look_for_room()
+
+    def look_for_room(self) -> None:
+        """A task has ended that may have been in the way."""
+        if self.full:
+            self._loop.wake()
+            self._due_loop.wake()
 
     def stop(self, *, timeout: float = 0.0) -> bool:
         """Stop after the polls under way; True when they have stopped."""
@@ -160,6 +174,14 @@ class PollingLine:
         # A lock is reckoned from before its request: a poll that may wait longer than a third would eat it up.
         wait = min(longest_wait, shortest / 3)
         most = min(most, self._fetch_limit)
+        if self.group.limits:
+            # Marked first: whoever says meanwhile that there is room finds a line that looks again.
+            self.full = True
+            left = room.look(self.group, self._clients, shares=self.rivals)
+            most = min(most, left.tasks - self._recorder.unrecorded)
+            if most <= 0:
+                return Polled(FULL_LOOK if left.next_in is None else min(FULL_LOOK, max(NO_ROOM[0], left.next_in)))
+            self.full = False
         announced = announce(
             self._engine.pk,
             ordinal=self._ordinal,

@@ -91,6 +91,11 @@ class Poller:
         for line in list(self._lines.values()):
             line.look()
 
+    def look_for_room(self) -> None:
+        """A limited task has ended: lines that are full look now, the others need not know."""
+        for line in list(self._lines.values()):
+            line.look_for_room()
+
     def hears(self, proven: bool) -> None:
         """Whether changes are told here for sure: then fewer looks do."""
         self._told = proven
@@ -138,6 +143,7 @@ class Poller:
                 line.stop()
                 self._retired.append(self._lines.pop(key))
         self._retired = [line for line in self._retired if not line.stop()]
+        polled = max(1, len(groups) - sum(line.full for line in self._lines.values()))
         for key in self._led & set(groups):
             if key not in self._lines:
                 self._lines[key] = PollingLine(
@@ -146,11 +152,12 @@ class Poller:
                     groups[key],
                     ordinal=key[1],
                     longest_wait=self._longest_wait,
-                    shares=len(groups),
+                    shares=polled,
                 )
                 self._lines[key].start()
                 log.info("line.opened", engine=groups[key].engine.name, group=key[1])
-            self._lines[key].shares = len(groups)
+            self._lines[key].shares = polled
+            self._lines[key].rivals = sum(bool(groups[key].limits & other.limits) for other in groups.values())
 
     def _end_lines(self) -> None:
         lines = [*self._lines.values(), *self._retired]

@@ -14,6 +14,7 @@ from django.db import DataError
 
 from bptl.engines.base import Engine, EngineError
 from bptl.lib.log import get_logger
+from bptl.tasks import limits
 from bptl.tasks.callbacks import Wanted, wanted
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
@@ -167,6 +168,7 @@ class Reporter:
                 self._on_settled(claim.lease_id)
         if doubts:
             self._due_loop.wake()
+            limits.tell_room()
         group = [finished for finished in group if isinstance(finished.ending, Ending)]
         try:
             taken = store(process_id, [ended for finished in group for ended in _ended(finished)])
@@ -178,6 +180,8 @@ class Reporter:
             log.exception("outcome.unstorable", task_id=group[0].claim.task_id)
             self._store_group([_unstorable(group[0], error)])
             return
+        if any(finished.claim.limited for finished in group):
+            limits.tell_room()
         for finished in group:
             if finished.claim.lease_id in taken and isinstance(finished.ending, Ending):
                 self._submit(_first_report(finished, finished.ending))

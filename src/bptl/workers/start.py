@@ -22,6 +22,7 @@ from bptl.lib import tracing
 from bptl.lib.log import LogFormat, configure, get_logger
 from bptl.tasks import sessions, wake
 from bptl.tasks.execution import service_calls
+from bptl.tasks.limits import ROOM
 from bptl.tasks.listening import FETCH_CHANNEL
 from bptl.tasks.models import ProcessKind
 from bptl.workers import jobs as _jobs  # noqa: F401 - importing registers them
@@ -64,7 +65,7 @@ def poll() -> int:
     stand_in = StandIn(member, clients)
     local.here.member, local.here.poller = member, poller
     waker = _waker()
-    ear = Ear(poller.look, channel=FETCH_CHANNEL, on_hearing=poller.hears)
+    ear = Ear(poller.look, channel=FETCH_CHANNEL, instead={ROOM: poller.look_for_room}, on_hearing=poller.hears)
     member.start()
     keeper.start()
     poller.start()

@@ -12,9 +12,8 @@ import time
 from kombu.exceptions import OperationalError
 
 from bptl.lib.log import get_logger
-from bptl.tasks.listening import say
+from bptl.tasks.listening import WORK_CHANNEL, say
 from bptl.workers.app import WORK, app
-from bptl.workers.ear import CHANNEL
 from bptl.workers.loops import Loop
 
 log = get_logger(__name__)
@@ -51,7 +50,7 @@ class Waker:
 
     def send(self, amount: int) -> None:
         """Say that so many tasks may be claimed; within a transaction it is heard when that is committed."""
-        say(CHANNEL)
+        say(WORK_CHANNEL)
         with self._lock:
             first = self._amount == 0
             self._amount += amount

@@ -130,15 +130,31 @@ def test_an_engine_is_removed_with_its_mappings_after_a_question(run: Bptl, engi
 def test_a_mapping_carries_everything_that_was_said(run: Bptl, engine: Engine) -> None:
     answer = run(
         "mappings add --engine main --topic invoice --unit demo.quick --lock 60 --longest-run 120 --retries R3/PT1M "
+        "--most-at-once 3 --quarantine-after 1 "
         "--priority 5 --oldest-first --no-engine-priority --business-key k --definition-key q --definition-key p "
         "--version-tag v --tenant a --local-variables --paused"
     )
     assert answer.exit_code == 0, answer.output
     mapping = Mapping.objects.get()
     assert (mapping.lock_seconds, mapping.longest_run_seconds, mapping.retry_plan) == (60, 120, "R3/PT1M")
+    assert (mapping.most_at_once, mapping.quarantine_after) == (3, 1)
     assert (mapping.priority, mapping.oldest_first, mapping.use_engine_priority) == (5, True, False)
     assert (mapping.business_key, mapping.definition_keys, mapping.version_tag) == ("k", ["p", "q"], "v")
     assert (mapping.tenant_ids, mapping.local_variables, mapping.active) == (["a"], True, False)
+
+
+def test_the_limits_of_a_mapping_are_changed_alone_and_taken_away(run: Bptl, engine: Engine) -> None:
+    run("mappings add --engine main --topic invoice --unit demo.quick --priority 5")
+    number = Mapping.objects.get().pk
+    for options, limits in (
+        ("--most-at-once 4", (4, 3)),
+        ("--quarantine-after 2", (4, 2)),
+        ("--most-at-once 0", (None, 2)),
+    ):
+        answer = run(f"mappings set {number} {options}")
+        assert answer.exit_code == 0, answer.output
+        mapping = Mapping.objects.get()
+        assert (mapping.most_at_once, mapping.quarantine_after, mapping.priority) == (*limits, 5)
 
 
 @pytest.mark.parametrize(

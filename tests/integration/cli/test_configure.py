@@ -138,6 +138,19 @@ def test_a_fault_names_its_field_and_nothing_is_stored(configure: Configure, rig
     assert (Engine.objects.count(), Service.objects.count(), Application.objects.count()) == (0, 0, 0)
 
 
+def test_a_file_says_limits_and_takes_them_away(configure: Configure) -> None:
+    limited = WHOLE.replace("      services: {zrc: zaken}", "      services: {zrc: zaken}\n      most_at_once: 2")
+    limited = limited.replace("      client_id: bptl\n", "      client_id: bptl\n      most_a_minute: 60\n")
+    assert configure(limited).exit_code == 0
+    assert (Mapping.objects.get().most_at_once, Service.objects.get().most_a_minute) == (2, 60)
+    freed = limited.replace("most_at_once: 2", "most_at_once: null\n      quarantine_after: 5")
+    assert configure(freed).exit_code == 0
+    assert (Mapping.objects.get().most_at_once, Mapping.objects.get().quarantine_after) == (None, 5)
+    refused = configure(limited.replace("most_at_once: 2", "most_at_once: 0"))
+    assert refused.exit_code != 0
+    assert "most_at_once" in refused.output
+
+
 def test_a_secret_that_the_environment_lacks_is_named(configure: Configure) -> None:
     answer = configure(env={"APP_SECRET": "x"})
     assert answer.exit_code == 1

@@ -82,6 +82,15 @@ def test_set_changes_what_is_named_and_nothing_else(run: Bptl, zaken: Service) -
     assert zaken.secret == "zeer-geheim"
 
 
+def test_the_limits_of_a_service_are_set_and_taken_away(run: Bptl, zaken: Service) -> None:
+    assert run("services set zaken --most-at-once 5 --most-a-minute 600").exit_code == 0
+    zaken.refresh_from_db()
+    assert (zaken.most_at_once, zaken.most_a_minute) == (5, 600)
+    assert run("services set zaken --most-a-minute 0").exit_code == 0
+    zaken.refresh_from_db()
+    assert (zaken.most_at_once, zaken.most_a_minute) == (5, None)
+
+
 def test_a_mapping_whose_unit_lacks_a_service_is_refused_with_what_it_is_for(run: Bptl, zaken: Service) -> None:
     Engine.objects.create(name="main", address="http://127.0.0.1:1/", authentication="none")
     answer = run("mappings add --engine main --topic lees --unit test.read_zaak")

@@ -9,7 +9,8 @@ import pytest
 from django.utils import timezone
 
 from bptl.connections import mappings
-from bptl.connections.models import Engine, Mapping
+from bptl.connections.models import Engine, Mapping, MappingService
+from bptl.connections.service_models import Service
 from bptl.engines.base import FetchRequest
 from bptl.work_units import registry
 
@@ -40,6 +41,38 @@ def test_mappings_of_different_order_are_not_fetched_together(engine: Engine, ma
     mapped("d")
     assert topics(engine) == [["a", "d"], ["b"], ["c"]]
     assert [group.oldest_first for group in mappings.filter_groups(engine)] == [False, True, False]
+
+
+def test_mappings_are_fetched_together_when_they_are_under_the_same_limits(
+    engine: Engine, mapped: Mapped, units_that_reach: None
+) -> None:
+    spared = Service.objects.create(
+        name="zaken", kind="zrc", address="https://zaken.example.nl/", authentication="no_auth", most_a_minute=60
+    )
+    free = Service.objects.create(
+        name="other", kind="orc", address="https://other.example.nl/", authentication="no_auth"
+    )
+    for topic, fields, services in (
+        ("a", {}, (spared, free)),
+        ("b", {}, (free, spared)),
+        ("c", {}, (free, free)),
+        ("d", {"most_at_once": 1}, (free, free)),
+        ("e", {"most_at_once": 1}, (free, free)),
+    ):
+        mapping = mapped(topic, unit="test.read_two", **fields)
+        for alias, service in zip("ab", services, strict=True):
+            MappingService.objects.create(mapping=mapping, alias=alias, service=service)
+    assert topics(engine) == [["a", "b"], ["c"], ["d"], ["e"]]
+    limits = [group.limits for group in mappings.filter_groups(engine)]
+    assert limits[:2] == [{f"service {spared.pk}"}, set()]
+
+
+def test_the_key_of_a_group_changes_when_it_becomes_limited(engine: Engine, mapped: Mapped) -> None:
+    mapping = mapped("a")
+    (before,) = mappings.filter_groups(engine)
+    Mapping.objects.filter(pk=mapping.pk).update(most_at_once=1)
+    (after,) = mappings.filter_groups(engine)
+    assert after.key != before.key
 
 
 def test_every_group_is_a_request_that_the_engine_reads_as_we_mean_it(engine: Engine, mapped: Mapped) -> None:

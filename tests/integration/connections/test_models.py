@@ -88,6 +88,8 @@ def test_the_same_topic_with_the_same_filters_is_refused(mapped: Callable[..., M
     [
         ({"lock_seconds": 9}, "mapping_lock_at_least_10_s"),
         ({"longest_run_seconds": 0}, "mapping_run_at_least_1_s"),
+        ({"most_at_once": 0}, "mapping_at_least_1_at_once"),
+        ({"quarantine_after": 0}, "mapping_quarantine_after_1"),
         ({"without_tenant": True, "tenant_ids": ["a"]}, "mapping_tenants_or_without"),
     ],
 )

@@ -58,6 +58,8 @@ def test_equal_addresses_are_one_text_and_stored_once(zaken: Service) -> None:
             "service_login_is_whole",
         ),
         ({"timeout_seconds": 0}, "service_timeout_1_to_600_s"),
+        ({"most_at_once": 0}, "service_at_least_1_at_once"),
+        ({"most_a_minute": 0}, "service_at_least_1_a_minute"),
         ({"encrypted_key": "x"}, "service_certificate_with_key"),
     ],
 )

@@ -41,4 +41,11 @@ def read_anything(work: Work, inputs: Zaak) -> Omschrijving:
     return Omschrijving(omschrijving=work.connect(Anything, "service").fetch(inputs.zaakUrl)["omschrijving"])
 
 
-ALL = (read_zaak, read_anything)
+@work_unit("test.read_two", needs={"a": Need(None, "any service"), "b": Need(None, "another one")})
+def read_two(work: Work, inputs: Zaak) -> Omschrijving:
+    """Read something that the first service says, unless the second says otherwise."""
+    found = [work.connect(Anything, alias).fetch(inputs.zaakUrl) for alias in ("a", "b")]
+    return Omschrijving(omschrijving=found[-1]["omschrijving"] or found[0]["omschrijving"])
+
+
+ALL = (read_two, read_zaak, read_anything)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from bptl.tasks import actions
+from bptl.tasks import actions, quarantine
 from bptl.tasks.delivery import outbox
 from bptl.tasks.execution.catchers import Caught
 from bptl.tasks.execution.claim import claim
@@ -206,10 +207,28 @@ def test_a_task_on_which_three_processes_died_is_left_to_a_person(
     task = becomes(external, Status.DELIVERED, Outcome.FAILED)
     (failure,) = there.failures
     assert failure.retries == 0
-    assert failure.message == "quarantined: 3 times a process died while it ran test.wait_at_gate on this task"
+    said = "quarantined: 3 times a process died, or lost a place, while it ran test.wait_at_gate on this task"
+    assert failure.message == said
     assert units.STARTED[external.id] == 0
+    assert quarantine.exists()
     actions.retry(task.id, actor="Saskia", reason="more memory")
     assert Task.objects.get().crashes == 0
+    assert not quarantine.exists()
+
+
+def test_a_mapping_says_how_many_processes_may_die(scene: Scene, there: FakeEngine, open_floor: OpenFloor) -> None:
+    scene.map("careful", "test.wait_at_gate", quarantine_after=1)
+    scene.map("patient", "test.wait_at_gate", quarantine_after=5)
+    (careful,) = queue(scene, there, "careful")
+    (patient,) = queue(scene, there, "patient", variables={"gate": text("open")})
+    Task.objects.filter(external_id=careful.id).update(crashes=1)
+    Task.objects.filter(external_id=patient.id).update(crashes=4)
+    units.GATES["open"].set()
+    open_floor()
+    becomes(careful, Status.DELIVERED, Outcome.FAILED)
+    becomes(patient, Status.DELIVERED, Outcome.COMPLETED)
+    assert there.failures[0].message.startswith("quarantined: once a process died")
+    assert [one.task.external_id for one in quarantine.page()] == [careful.id]
 
 
 def test_invalid_input_is_an_incident_at_once_that_names_every_bad_field(
@@ -295,6 +314,26 @@ def test_a_unit_that_does_not_stop_costs_its_place_and_the_process_its_life(
     until(lambda: not floor.stuck)
     assert (len(there.failures), there.completed) == (1, {}), "what it answers now is not reported"
     assert task_of(waiting).status == Status.QUEUED
+
+
+def test_a_unit_that_never_stops_is_quarantined_with_the_last_place_that_it_may_cost(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(floors, "WRITE_OFF_AFTER", 0.1)
+    scene.map("gated", "test.wait_at_gate", longest_run_seconds=1, quarantine_after=2)
+    stubborn = {"type": "Boolean", "value": True, "valueInfo": {}}
+    (external,) = queue(scene, there, "gated", variables={"gate": text("never"), "stubborn": stubborn})
+    open_floor(places=2)
+    task = becomes(external, Status.DELIVERED, Outcome.FAILED)
+    assert (task.crashes, task.quarantined_at, there.failures[0].retries) == (1, None, 3)
+    fetched_again(scene, external)
+    open_floor(places=2)
+    until(lambda: len(there.failures) == 2)
+    until(lambda: becomes(external, Status.DELIVERED, Outcome.FAILED).crashes == 2)
+    assert there.failures[1].retries == 0
+    (found,) = quarantine.page()
+    assert (found.unit, [death.wrote_off for death in found.deaths]) == ("test.wait_at_gate", [True, True])
+    assert {death.pid for death in found.deaths} == {os.getpid()}
 
 
 def test_a_stopping_worker_finishes_what_runs_and_takes_nothing_new(

@@ -61,6 +61,11 @@ class Nothing(Inputs):
     """Nothing."""
 
 
+@work_unit("test.use_zaken", needs={"zrc": "Zaken API"})
+def use_zaken(work: Work, inputs: Nothing) -> None:
+    """Need a service."""
+
+
 @work_unit("test.try_again", retry_plan="R3/PT1M")
 def try_again(work: Work, inputs: Nothing) -> None:
     """Fail, every time."""
@@ -194,6 +199,7 @@ def what_asks_for_it(work: Work, inputs: Asking) -> Given:
 
 ALL = (
     wait_at_gate,
+    use_zaken,
     try_again,
     throw,
     leave,

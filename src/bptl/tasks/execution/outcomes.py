@@ -19,17 +19,25 @@ from bptl.tasks.retries import Retry
 log = get_logger(__name__)
 
 
+WROTE_OFF = "wrote_off"
+"""Key in the error of a lease whose run did not end when it was told to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """The outcome of one run with what will be reported: JSON that rows keep.
 
     completed: ``variables`` (wire form). failed: ``message``, ``details``, ``retries``, ``wait_ms``, ``unit``.
-    thrown: ``code``, ``message``, ``variables``, ``catcher``. ``error_group`` is that of a failure.
+    thrown: ``code``, ``message``, ``variables``, ``catcher``. ``error_group`` is that of a failure. ``wrote_off`` says
+    that the run counts as a crash, because it did not end and cost its worker a place; ``quarantined`` that it is left
+    to a person because of its crashes.
     """
 
     outcome: Outcome
     result: Mapping[str, Any]
     error_group: str = ""
+    wrote_off: bool = False
+    quarantined: bool = False
 
     @classmethod
     def completed(cls, variables: Mapping[str, Any]) -> Ending:
@@ -54,7 +62,8 @@ class Ending:
         """What the lease's row remembers of a run that did not complete."""
         if self.outcome is Outcome.COMPLETED:
             return None
-        return {key: value for key, value in self.result.items() if key != "variables"}
+        error = {key: value for key, value in self.result.items() if key != "variables"}
+        return {**error, WROTE_OFF: True} if self.wrote_off else error
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +98,14 @@ def _store(callbacks: str = "", *, callback: str = "") -> str:
     return f"""
 WITH incoming AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb)
-        AS x(task_id bigint, lease_id uuid, outcome text, result jsonb, error jsonb, error_group text{callback})
+        AS x(task_id bigint, lease_id uuid, outcome text, result jsonb, error jsonb, error_group text, crashes int,
+            quarantined boolean{callback})
 ), stored AS (
     UPDATE tasks_task t SET status = '{_RULE.target}', outcome = i.outcome, outcome_id = i.lease_id,
         result = i.result, error_group = i.error_group, reporter_id = %s, report_tries = 1, report_refusals = 0,
-        report_error = '', next_report_at = now() + interval '1 minute', changed_at = now()
+        report_error = '', next_report_at = now() + interval '1 minute', changed_at = now(),
+        crashes = t.crashes + CASE WHEN t.status = '{_RULE.statuses[0]}' THEN i.crashes ELSE 0 END,
+        quarantined_at = CASE WHEN i.quarantined THEN now() END
     FROM incoming i
     WHERE t.id = ANY(%s) AND t.id = i.task_id AND t.lease_id = i.lease_id AND (t.status = '{_RULE.statuses[0]}'
         OR (t.status = '{_RULE.target}' AND t.outcome_id = i.lease_id AND t.reporter_id = %s AND t.report_tries = 1
@@ -143,6 +155,8 @@ def _row(ended: Ended) -> dict[str, Any]:
         "result": ended.ending.result,
         "error": ended.ending.error,
         "error_group": ended.ending.error_group,
+        "crashes": int(ended.ending.wrote_off),
+        "quarantined": ended.ending.quarantined,
     }
     if (asked := ended.callback) is not None and ended.ending.outcome is Outcome.COMPLETED:
         row["callback"] = {"url": asked.url, "place": asked.place, "state": asked.state, "error": asked.fault}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -46,9 +46,6 @@ from bptl.work_units.errors import CALLBACK
 from bptl.work_units.registry import UnknownUnit, load
 
 log = get_logger(__name__)
-
-QUARANTINE_AFTER = 3
-"""So many processes may die on one task before it is left to a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +121,8 @@ def run(assignment: Assignment, cancellation: Cancellation, *, trace: str = "") 
     Never raises for a fault of the unit, its variables or its services; the ending says it.
     """
     claim = assignment.claim
-    if claim.crashes >= QUARANTINE_AFTER:
-        return quarantined(assignment)
+    if claim.crashes >= assignment.mapping.quarantine_after:
+        return _quarantined(assignment, crashes=claim.crashes)
     facts = TaskFacts(
         task_id=claim.task_id,
         engine=assignment.engine_name,
@@ -200,16 +197,25 @@ def _ending_of(assignment: Assignment, error: Exception | SystemExit) -> Ending:
     return _failed(assignment, error, again=again)
 
 
-def quarantined(assignment: Assignment) -> Ending:
-    """The ending of a task whose process died too often while its unit ran (design, rule 8)."""
-    times = assignment.claim.crashes
-    return Ending.failed(
-        f"quarantined: {times} times a process died while it ran {assignment.unit.name} on this task",
-        "Look for what kills the process (memory, a crash in a library), mend it, then retry the task: that clears the "
-        "count.",
+def _quarantined(assignment: Assignment, *, crashes: int) -> Ending:
+    """The ending of a task on which processes died, or lost a place, too often (design, rule 8)."""
+    times = "once" if crashes == 1 else f"{crashes} times"
+    ending = Ending.failed(
+        f"quarantined: {times} a process died, or lost a place, while it ran {assignment.unit.name} on this task",
+        "Look for what kills the process (memory, a crash in a library) or never ends (an endless loop), mend it, then "
+        "retry the task: that clears the count.",
         NO_RETRY,
         unit=assignment.unit.name,
     )
+    return replace(ending, quarantined=True)
+
+
+def wrote_off(assignment: Assignment) -> Ending:
+    """The ending of a run that did not end when it was told to: it costs a place, and counts as a crash."""
+    crashes = assignment.claim.crashes + 1
+    poisonous = crashes >= assignment.mapping.quarantine_after
+    ending = _quarantined(assignment, crashes=crashes) if poisonous else ran_too_long(assignment)
+    return replace(ending, wrote_off=True)
 
 
 def ran_too_long(assignment: Assignment) -> Ending:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models.functions import Now
 
 from bptl.tasks import sql
+from bptl.tasks.limits import OVERHANG
 from bptl.tasks.models import Fetch
 
 WORKER_ID_PREFIX = "bptl-"
@@ -36,13 +37,13 @@ class Announced:
     started_at: datetime
 
 
-_ANNOUNCE = """
+_ANNOUNCE = f"""
 WITH fleet AS (
     SELECT coalesce(sum(places), 0) AS places FROM tasks_process
     WHERE kind = 'work' AND stopped_at IS NULL AND NOT draining AND heartbeat_at > now() - interval '15 seconds'
 ), held AS MATERIALIZED (
     SELECT (SELECT count(*) FROM tasks_task WHERE status = 'queued')
-         + (SELECT count(*) FROM tasks_task WHERE status = 'running') AS tasks
+         + (SELECT count(*) FROM tasks_task WHERE status = 'running') - {OVERHANG} AS tasks
 ), pace AS (
     SELECT count(*) AS tasks FROM tasks_lease WHERE performed_at > now() - interval '1 second'
 ), promised AS (
