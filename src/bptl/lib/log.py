@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Literal, cast
 
 import structlog
+
+from bptl.lib.redaction import without_own_keys
 
 LogFormat = Literal["json", "console"]
 
@@ -29,7 +32,7 @@ def configure(*, level: str = "INFO", form: LogFormat = "json") -> None:
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, _without_own_keys],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
@@ -46,6 +49,11 @@ def configure(*, level: str = "INFO", form: LogFormat = "json") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _without_own_keys(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> str:
+    # The whole line, as the renderer has made it: libraries log addresses, and one of ours may end with a key.
+    return without_own_keys(str(line))
 
 
 def quiet(*names: str) -> None:

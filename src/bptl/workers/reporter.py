@@ -16,8 +16,10 @@ from bptl.engines.base import Engine, EngineError
 from bptl.lib.log import get_logger
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution.claim import Claim
-from bptl.tasks.execution.outcomes import Doubt, Ended, Ending, doubt, store
+from bptl.tasks.execution.outcomes import Doubt, Ended, doubt, store
+from bptl.tasks.execution.waiting import Awaiting, wait_for
 from bptl.tasks.retries import NO_RETRY
 from bptl.workers.clients import Clients
 from bptl.workers.crew import Crew
@@ -47,7 +49,7 @@ class Finished:
     """A run that has ended, with what is needed to report it."""
 
     claim: Claim
-    ending: Ending | Doubt
+    ending: Ending | Doubt | Awaiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,9 @@ class Reporter:
     def _store(self) -> float:
         if not self._storing:
             gather(self._finished, self._storing, others_come=self._units_run)
+        for finished in list(self._storing):
+            if isinstance(finished.ending, Awaiting):
+                self._wait_for(finished, finished.ending)
         if self._storing:
             self._store_group(self._storing)
             with self._counting:
@@ -171,6 +176,18 @@ class Reporter:
                 self._submit(_first_report(finished.claim, finished.ending))
             else:
                 self._on_settled(finished.claim.lease_id)
+
+    def _wait_for(self, finished: Finished, awaiting: Awaiting) -> None:
+        claim = finished.claim
+        ending = wait_for(self._member.id, claim.task_id, claim.lease_id, awaiting)
+        # At once: should the database be away for the next one, this one is not reported twice.
+        self._storing.remove(finished)
+        with self._counting:
+            self._unstored.discard(claim.lease_id)
+        if ending is None:
+            self._on_settled(claim.lease_id)
+        else:
+            self._submit(_first_report(claim, ending))
 
     # sending
 

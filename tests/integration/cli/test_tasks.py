@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from django.db.models.functions import Now
 
 from bptl.cli.main import bptl
-from bptl.tasks.execution.outcomes import Ending
+from bptl.tasks.endings import Ending
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Event, Task
 from bptl.tasks.retries import NO_RETRY

@@ -13,8 +13,9 @@ from pytest_django.fixtures import Settings
 from bptl.connections import directory
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.engines.variables import encode_all
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
-from bptl.tasks.execution.outcomes import Doubt, Ending
+from bptl.tasks.execution.outcomes import Doubt
 from bptl.tasks.execution.run import assign, run
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.lifecycle import Outcome

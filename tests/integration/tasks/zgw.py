@@ -12,8 +12,9 @@ from bptl.connections import directory
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.connections.models import MappingService
 from bptl.connections.service_models import Application, Service, ServiceGrant
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
-from bptl.tasks.execution.outcomes import Doubt, Ending
+from bptl.tasks.execution.outcomes import Doubt
 from bptl.tasks.execution.run import assign, run
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.models import Effect

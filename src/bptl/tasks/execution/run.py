@@ -23,11 +23,14 @@ from bptl.engines.variables import (
     encode_all,
 )
 from bptl.lib.log import get_logger
+from bptl.tasks.completions import Terms
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
 from bptl.tasks.execution.catchers import Caught, caught
 from bptl.tasks.execution.claim import Claim
 from bptl.tasks.execution.faults import details_of, message_of, shortened
-from bptl.tasks.execution.outcomes import Doubt, Ending
+from bptl.tasks.execution.outcomes import Doubt
+from bptl.tasks.execution.waiting import Awaiting
 from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.tasks.retries import NO_RETRY, Plan, Retry, next_retry, plan_of
 from bptl.work_units.contract import (
@@ -35,6 +38,7 @@ from bptl.work_units.contract import (
     BusinessError,
     LeaseEnded,
     NeverAgain,
+    Pending,
     TaskFacts,
     TryAgain,
     Uncertain,
@@ -100,10 +104,10 @@ def assign(claim: Claim, mappings: MappingOf[int, Mapping]) -> Assignment:
     return Assignment(claim, mapping.engine_name, engines.client(mapping.engine), unit, mapping)
 
 
-def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | None:
+def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | Awaiting | None:
     """Run the unit to its end. None when the lease ended meanwhile: there is nothing to report any more.
 
-    Doubt when an effect was left open that nobody can be asked about.
+    Doubt when an effect was left open that nobody can be asked about. Awaiting when somebody outside gives the outcome.
 
     Never raises for a fault of the unit, its variables or its services; the ending says it.
     """
@@ -131,6 +135,7 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | 
         )
         work = RunningWork(
             facts,
+            unit=assignment.unit.name,
             lease_id=claim.lease_id,
             cancellation=cancellation,
             engine=assignment.engine,
@@ -139,6 +144,9 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | 
             record=partial(service_calls.record, claim.task_id, claim.lease_id),
         )
         answer = assignment.unit.run(work, values)
+        if isinstance(answer, Pending):
+            terms = Terms(assignment.plan.waits, claim.engine_retries, assignment.unit.name)
+            return Awaiting(answer.completion.id, terms)
         return Ending.completed(_wire(answer))
     except LeaseEnded:
         return None

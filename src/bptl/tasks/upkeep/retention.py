@@ -140,6 +140,10 @@ WITH {_picked(_over(status, outcome, emptied=False))}, emptied AS (
     UPDATE tasks_event v SET detail = (
         SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each(v.detail) WHERE key IN ({_HARMLESS})
     ) WHERE v.task_id = {_PICKED_IDS} AND v.detail <> '{{}}'
+), completions AS (
+    UPDATE tasks_completion c SET encrypted_token = '',
+        answer = CASE WHEN c.answer IS NOT NULL THEN '{{"{REMOVED}": true}}'::jsonb END
+    WHERE c.task_id = {_PICKED_IDS}
 ), service_calls AS (
     DELETE FROM tasks_servicecall WHERE task_id = {_PICKED_IDS}
 )
@@ -158,6 +162,8 @@ WITH {_picked(condition)}, leases AS (
     DELETE FROM tasks_event WHERE task_id = {_PICKED_IDS}
 ), service_calls AS (
     DELETE FROM tasks_servicecall WHERE task_id = {_PICKED_IDS}
+), completions AS (
+    DELETE FROM tasks_completion WHERE task_id = {_PICKED_IDS}
 ), gone AS (
     DELETE FROM tasks_task WHERE id = {_PICKED_IDS} RETURNING id
 )
