@@ -120,8 +120,8 @@ _LATE = "UPDATE tasks_completion SET state = 'expired', encrypted_token = '' WHE
 _ADD = """
 INSERT INTO tasks_completion (task_id, key, number, unit, lease_id, digest, encrypted_token, asked_at, deadline, state,
     answered_by, answer_digest)
-VALUES (%s, %s, (SELECT count(*) + 1 FROM tasks_completion WHERE task_id = %s AND key = %s), %s, %s, %s, %s, now(),
-    now() + %s, 'open', '', '')
+VALUES (%s, %s, (SELECT coalesce(max(number), 0) + 1 FROM tasks_completion WHERE task_id = %s AND key = %s),
+    %s, %s, %s, %s, now(), now() + %s, 'open', '', '')
 RETURNING id
 """
 

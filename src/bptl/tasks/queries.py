@@ -19,6 +19,7 @@ from bptl.tasks.models import (
     DEAD_AFTER,
     EFFECT_DOUBLED,
     OF_ENGINE,
+    Completion,
     Effect,
     Event,
     Fetch,
@@ -186,6 +187,8 @@ class TaskStory:
     """Its last calls to services, in the order in which they began; ``has_body`` says whether bodies were kept."""
     earlier_calls: int = 0
     """How many calls came before those."""
+    completions: Sequence[Completion] = ()
+    """The addresses at which somebody outside may answer, in the order in which they were asked for; no tokens."""
 
     @property
     def doubled(self) -> Collection[str]:
@@ -199,6 +202,13 @@ class TaskStory:
         if task.status != Status.UNCERTAIN or not (task.parked or task.lease_id is None):
             return []
         return [effect for effect in self.effects if not effect.end]
+
+    @property
+    def awaited(self) -> Completion | None:
+        """What the task waits for now."""
+        if self.task.status != Status.WAITING:
+            return None
+        return next((one for one in self.completions if one.state == Completion.State.AWAITED), None)
 
     def attempt_of(self, row: Effect | ServiceCall) -> int | None:
         """The number of the lease under which an effect was intended, or a call made."""
@@ -225,6 +235,7 @@ def story(task_id: int, *, bodies: bool = False) -> TaskStory:
         list(task.effects.order_by("id")),
         calls=sorted(newest[:MOST_CALLS], key=lambda call: (call.began_at, call.pk)),
         earlier_calls=earlier,
+        completions=list(task.completions.defer("encrypted_token", "digest", "answer").order_by("id")),
     )
 
 

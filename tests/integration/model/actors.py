@@ -214,7 +214,7 @@ class Worker(Process):
             del self.runs[claimed.lease_id]
         if isinstance(ending, Doubt):
             doubt(claimed.task_id, claimed.lease_id, ending.reason)
-        elif ending is not None and store(self.id, [Ended(claimed.task_id, claimed.lease_id, ending)]):
+        elif isinstance(ending, Ending) and store(self.id, [Ended(claimed.task_id, claimed.lease_id, ending)]):
             self._deliver(_first_report(claimed, ending))
 
     def report(self) -> None:

@@ -17,6 +17,7 @@ from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
 from bptl.tasks.execution.outcomes import Doubt
 from bptl.tasks.execution.run import assign, run
+from bptl.tasks.execution.waiting import Awaiting
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.lifecycle import Outcome
 from bptl.tasks.models import Effect, ServiceCall
@@ -44,7 +45,7 @@ def mailing(committed_scene: Scene, mailbox: Mailbox, settings: Settings) -> Ite
     assert service_calls.stop()
 
 
-def attempt(lease: Run) -> Ending | Doubt | None:
+def attempt(lease: Run) -> Ending | Doubt | Awaiting | None:
     """The unit runs under a lease, as in a worker."""
     mappings = TopicMapping.objects.select_related("engine").in_bulk()
     return run(assign(lease.claim, mappings), Cancellation())
@@ -62,7 +63,7 @@ def the_next(scene: Scene, lease: Run) -> Run:
     return next_run(scene, lease)
 
 
-def outcome(ending: Ending | Doubt | None) -> Outcome:
+def outcome(ending: Ending | Doubt | Awaiting | None) -> Outcome:
     assert isinstance(ending, Ending)
     return ending.outcome
 

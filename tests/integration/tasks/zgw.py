@@ -16,6 +16,7 @@ from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
 from bptl.tasks.execution.outcomes import Doubt
 from bptl.tasks.execution.run import assign, run
+from bptl.tasks.execution.waiting import Awaiting
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.models import Effect
 from tests.doubles.zgw.double import LIMITED, ZgwDouble
@@ -43,7 +44,7 @@ def connected_to(scene: Scene, zgw: ZgwDouble, topic: str, unit: str, services: 
     directory.forget()
 
 
-def attempt(lease: Run) -> Ending | Doubt | None:
+def attempt(lease: Run) -> Ending | Doubt | Awaiting | None:
     """The unit runs under a lease, as in a worker."""
     mappings = TopicMapping.objects.select_related("engine").in_bulk()
     return run(assign(lease.claim, mappings), lease.cancellation)

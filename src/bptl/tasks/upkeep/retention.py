@@ -120,7 +120,7 @@ _HARMLESS = "'as', 'became', 'try', 'effect', 'stands', 'known_by', 'answer', 'a
 def _empty(status: Status, outcome: Outcome) -> str:
     """Empty tasks and all that belongs to them. Keys of effects stay, and their arguments become REMOVED, which no unit
     can mean: should an engine that was put back to an old backup offer the task again, nothing is repeated in silence.
-    Calls to services are nothing but data: they go whole.
+    Calls to services are nothing but data: they go whole, as do addresses that were never used.
     """
     return f"""
 WITH {_picked(_over(status, outcome, emptied=False))}, emptied AS (
@@ -140,10 +140,11 @@ WITH {_picked(_over(status, outcome, emptied=False))}, emptied AS (
     UPDATE tasks_event v SET detail = (
         SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each(v.detail) WHERE key IN ({_HARMLESS})
     ) WHERE v.task_id = {_PICKED_IDS} AND v.detail <> '{{}}'
-), completions AS (
-    UPDATE tasks_completion c SET encrypted_token = '',
-        answer = CASE WHEN c.answer IS NOT NULL THEN '{{"{REMOVED}": true}}'::jsonb END
-    WHERE c.task_id = {_PICKED_IDS}
+), answers AS (
+    UPDATE tasks_completion c SET answer = '{{"{REMOVED}": true}}'
+    WHERE c.task_id = {_PICKED_IDS} AND c.state IN ('used', 'expired') AND c.answer IS NOT NULL
+), unused AS (
+    DELETE FROM tasks_completion c WHERE c.task_id = {_PICKED_IDS} AND c.state NOT IN ('used', 'expired')
 ), service_calls AS (
     DELETE FROM tasks_servicecall WHERE task_id = {_PICKED_IDS}
 )
