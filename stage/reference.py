@@ -95,6 +95,7 @@ def _unit(unit: WorkUnit) -> Iterator[str]:
     ]
     yield from _table(("Output", "Type", "Set", "What it is"), outputs) if outputs else ("No outputs.",)
     facts = [f"BPMN error `{code}`: {meaning}" for code, meaning in sorted(unit.throws.items())]
+    facts += ["Waits: somebody outside may have to give the outputs"] if unit.may_wait else []
     facts += [f"Retry plan: `{unit.retry_plan}`" if unit.retry_plan else "Retry plan: the default"]
     facts += [f"Service `{alias}`: {_service(need)}" for alias, need in sorted(unit.needs.items())]
     facts += [f"Right at the engine, beyond those of fetching: {right}" for right in unit.rights]

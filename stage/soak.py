@@ -23,7 +23,7 @@ from typing import Any
 from stage.engine_rest import EngineRefused
 from stage.load import Load
 from tests.doubles.recorder import Misbehaviour
-from tests.faults.world import PAST_THE_LOCK, REGISTER, SEND, World
+from tests.faults.world import AWAIT, PAST_THE_LOCK, REGISTER, SEND, World
 
 PER_SECOND = 22.0
 BETWEEN_FAULTS = (6.0, 14.0)
@@ -253,10 +253,12 @@ def soak(world: World, *, minutes: float, seed: int) -> int:
 
 
 def start_case(world: World, source: random.Random, number: int) -> None:
-    """Start a case with or without reconcile, of up to 4 s; raises EngineRefused and OSError."""
-    topic = source.choices((REGISTER, SEND), weights=(2, 1))[0]
+    """Start a case with or without reconcile, of up to 4 s, or one that waits for an answer for up to 15 s; raises
+    EngineRefused and OSError."""
+    topic = source.choices((REGISTER, SEND, AWAIT), weights=(4, 2, 1))[0]
     before, after = (source.choice((0, 0, 0, 0.1, 0.5, 2)) for _ in range(2))
-    world.start(f"{topic}-{number}", topic=topic, before=before, after=after)
+    answer = {"answer": source.choice((0, 0.1, 1, 5, 15))} if topic == AWAIT else {}
+    world.start(f"{topic}-{number}", topic=topic, before=before, after=after, **answer)
 
 
 def strike(

@@ -95,6 +95,7 @@ class Topology:
             "CELERY_BROKER_URL": self.valkey.url,
             "IS_HTTPS": "False",
             "UWSGI_PORT": str(self.web_port),
+            "BPTL_PAGES_URL": self.web_url,
             "UWSGI_PROCESSES": "1",
             "BPTL_LONG_POLL_SECONDS": "5",
             "BPTL_LOG_FORMAT": "console",
@@ -144,6 +145,7 @@ class Topology:
             return
         self.web_port = free_port()
         self.environment["UWSGI_PORT"] = str(self.web_port)
+        self.environment["BPTL_PAGES_URL"] = self.web_url
         self._processes["web"] = self._process("web")
 
     def start_servers(self) -> None:

@@ -1,8 +1,10 @@
 """An outside service that counts the effects that really happened, by key, and can be told to misbehave.
 
 POST /effects/<key> acts, GET /effects/<key> says what happened, GET /effects counts all, GET /points/<key>/<point> says
-whether to go on. It runs in the test's own process: a test arms a fault with a method and sees what happened in
-attributes. In a container it is a program of its own: ``python recorder.py --help``.
+whether to go on. POST /asks/<key> acts too, and asks for an answer at the address in its body: the recorder answers
+there after the time that the body says, again and again until it is heard. It runs in the test's own process: a test
+arms a fault with a method and sees what happened in attributes. In a container it is a program of its own:
+``python recorder.py --help``.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import json
 import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +39,7 @@ class Recorder:
         self._whoever: list[Misbehaviour] = []
         self._held: set[tuple[str, str]] = set()
         self._visits: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        self._asked: defaultdict[str, list[str]] = defaultdict(list)
         self._ended = threading.Event()
         self._server = _Server(address, _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -92,6 +97,23 @@ class Recorder:
         with self._lock:
             return max(self._visits[key, point], default=(0, None))[1]
 
+    def asked(self, key: str) -> list[str]:
+        """The addresses at which answers for this key were asked for, in order."""
+        with self._lock:
+            return list(self._asked[key])
+
+    def ask(self, key: str, url: str, *, after: float | None) -> None:
+        """Remember an address; answer there ``after`` so many seconds (None: never)."""
+        with self._lock:
+            self._asked[key].append(url)
+        if after is not None:
+            threading.Thread(target=self._answer, args=[key, url, after], name=f"answer {key}", daemon=True).start()
+
+    def _answer(self, key: str, url: str, after: float) -> None:
+        self._ended.wait(after)
+        while not self._ended.is_set() and (status := answer(url, number=self.count(key))) not in {204, 404, 409}:
+            self._ended.wait(0.5 if status else 1.0)
+
     def act(self, key: str) -> tuple[int, Misbehaviour | None]:
         """Do the effect: how manieth it is, and how to misbehave."""
         if self.acting_seconds:
@@ -115,6 +137,20 @@ class Recorder:
     def wait_late(self) -> None:
         """Wait as long as a late answer takes."""
         self._ended.wait(LATE)
+
+
+def answer(url: str, **variables: Any) -> int:
+    """Answer at the address of a waiting task; its status, 0 when nobody answered."""
+    body = json.dumps({"outcome": "completed", "variables": variables}).encode()
+    request = urllib.request.Request(url, method="POST", data=body, headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answered:
+            return int(answered.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return 0
 
 
 class _Server(ThreadingHTTPServer):
@@ -142,8 +178,12 @@ def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
                     self._answer(404, {})
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            number, misbehaviour = recorder.act(self.path.rpartition("/")[2])
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            key = self.path.rpartition("/")[2]
+            number, misbehaviour = recorder.act(key)
+            if self.path.startswith("/asks/"):
+                asked = json.loads(body)
+                recorder.ask(key, asked["url"], after=asked["after"])
             if misbehaviour == "late":
                 recorder.wait_late()
             if misbehaviour in {"cut", "late"}:

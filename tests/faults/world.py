@@ -36,8 +36,13 @@ POISONOUS, LOOPS = "poisonous", "loops"
 """A unit that eats memory, and one that never ends, with a longest run of 2 s."""
 QUARANTINE_AFTER = 2
 
+
+AWAIT, BRIEF_AWAIT = "await", "brief-await"
+"""Topics of a unit that asks the recorder for an answer and waits: with a lock of a minute, and with the shortest."""
+
 LOCK_SECONDS = 20
 """Longer than a process may be silent: what a dead one held is given back by the sweep."""
+AWAIT_LOCK_SECONDS = 60
 BRIEF_LOCK_SECONDS = 10
 """Shorter: the lock runs out while its process still counts as living."""
 PAST_THE_LOCK = LOCK_SECONDS + 5.0
@@ -49,6 +54,8 @@ _MAPPINGS = (
     (SEND, "test.send", LOCK_SECONDS, ()),
     (BRIEF, "test.register", BRIEF_LOCK_SECONDS, ()),
     (BRIEF_SEND, "test.send", BRIEF_LOCK_SECONDS, ()),
+    (AWAIT, "test.await", AWAIT_LOCK_SECONDS, ()),
+    (BRIEF_AWAIT, "test.await", BRIEF_LOCK_SECONDS, ()),
     (BRIEF_LIMITED, "test.register", BRIEF_LOCK_SECONDS, ("--longest-run", "4")),
     (POISONOUS, "test.eat_memory", LOCK_SECONDS, _QUARANTINED),
     (LOOPS, "test.loop_for_ever", LOCK_SECONDS, (*_QUARANTINED, "--longest-run", "2")),
@@ -132,6 +139,12 @@ class World:
         self.recorder.hold(key, point)
         case = self.start(key, topic=topic, points=True, **variables)
         self.wait(f"{key} stands {point} its effect", lambda: bool(self.recorder.attempts_at(key, point)))
+        return case
+
+    def waiting(self, key: str, *, topic: str = AWAIT) -> str:
+        """Start a case, and wait until its task waits for an answer; answers its instance id."""
+        case = self.start(key, topic=topic)
+        self.wait(f"{key} waits", lambda: self.task(key)["status"] == "waiting")
         return case
 
     def ended(self, case: str) -> bool:

@@ -17,8 +17,9 @@ from bptl.connections.models import Engine
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.engines import base
 from bptl.engines.base import FetchRequest, TopicRequest
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution.claim import Claim, claim
-from bptl.tasks.execution.outcomes import Ended, Ending, store
+from bptl.tasks.execution.outcomes import Ended, store
 from bptl.tasks.intake.fetches import FETCH_LIMIT, Announced, announce
 from bptl.tasks.intake.record import Recorded, record
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status

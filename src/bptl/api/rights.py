@@ -42,6 +42,10 @@ class RoleMissing(PermissionDenied):
         super().__init__(_("This needs the role %(role)s.") % {"role": role})
 
 
+class ByAddress(BasePermission):
+    """Who knows the address may call it: it holds a token that was given to nobody else."""
+
+
 class AsDeclared(BasePermission):
     """The one permission of every view."""
 

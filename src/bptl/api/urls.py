@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.decorators import login_not_required
 from django.urls import path
 
+from bptl.api.completion import CompletionView
 from bptl.api.element_templates import ElementTemplates
 from bptl.api.readers import JSONDescription, Redoc, Root, SwaggerUI, YAMLDescription
 from bptl.api.unknown import unknown
@@ -13,6 +14,7 @@ from bptl.api.work_unit import WorkUnitView
 urlpatterns = [
     path("v1/", Root.as_view(), name="api-root"),
     path("v1/work-unit", WorkUnitView.as_view(), name="work-unit"),
+    path("v1/completions/<str:token>", CompletionView.as_view(), name="completion"),
     path("v1/element-templates", ElementTemplates.as_view(), name="element-templates"),
     path("v1/openapi.json", JSONDescription.as_view(), name="openapi-json"),
     path("v1/openapi.yaml", YAMLDescription.as_view(), name="openapi-yaml"),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from bptl.tasks.actions import possible
 from bptl.tasks.callbacks import masked
 from bptl.tasks.lifecycle import REMOVED, Status
-from bptl.tasks.models import Callback, Effect, Event, Lease, ServiceCall, Task
+from bptl.tasks.models import Callback, Completion, Effect, Event, Lease, ServiceCall, Task
 from bptl.tasks.queries import Amount, TaskStory
 
 HEADING = ("task", "status", "outcome", "topic", "engine", "business key", "process instance", "leases", "changed at")
@@ -21,6 +21,8 @@ COMMANDS = {
     "retry": "bptl tasks retry {id} --reason …            the engine offers it once more",
     "deliver_again": "bptl tasks deliver-again {id} --reason …    its stored result is reported again",
     "complete": "bptl tasks complete {id} --reason … --var NAME=JSON    a person has done its work",
+    "answer": "bptl tasks answer {id} --reason … --var NAME=JSON      you answer in the place of the outside",
+    "fail": "bptl tasks fail {id} --reason …             nobody will answer: it fails now, without retries",
     "give_up": "bptl tasks give-up {id} --reason …          it stays the incident that it is",
     "hand_back": "bptl tasks hand-back {id} --reason …        our lease ends, the engine offers it again",
 }
@@ -118,6 +120,21 @@ def whole(story: TaskStory) -> dict[str, Any]:
                 "error": effect.error,
             }
             for effect in story.effects
+        ],
+        "completions": [
+            {
+                "key": completion.key,
+                "number": completion.number,
+                "unit": completion.unit,
+                "lease_id": completion.lease_id,
+                "state": completion.state,
+                "asked_at": completion.asked_at,
+                "awaited_at": completion.awaited_at,
+                "deadline": completion.deadline,
+                "answered_at": completion.answered_at,
+                "answered_by": completion.answered_by,
+            }
+            for completion in story.completions
         ],
         "doubled": list(story.doubled),
         "calls": [
@@ -220,6 +237,7 @@ def _about(task: Task) -> Iterator[str]:
 def _walk(story: TaskStory) -> list[str]:
     steps = [step for lease in story.leases for step in _steps(lease)]
     steps += [(event.at, _event(event)) for event in story.events]
+    steps += [step for completion in story.completions for step in _completion(completion)]
     if story.task.created_at:
         steps.append((story.task.created_at, "created at the engine (by its clock)"))
     return [f"  {_time(at)}  {text}" for at, text in sorted(steps, key=lambda step: step[0])]
@@ -237,6 +255,18 @@ def _steps(lease: Lease) -> list[tuple[datetime, str]]:
         extended = f", extended {lease.extensions} times" if lease.extensions else ""
         steps.append((lease.ended_at, f"{who}: ended as {lease.ended_as}{extended}"))
     return steps
+
+
+def _completion(completion: Completion) -> Iterator[tuple[datetime, str]]:
+    name = f"completion {completion}"
+    if completion.awaited_at:
+        asked = f"asked at {_time(completion.asked_at)} by {completion.unit}"
+        yield completion.awaited_at, f"{name}: waits for an answer until {_time(completion.deadline)}, {asked}"
+    if completion.answered_at:
+        by = f" by {completion.answered_by}" if completion.answered_by else ""
+        yield completion.answered_at, f"{name}: answered{by}"
+    if completion.state == Completion.State.EXPIRED:
+        yield completion.deadline, f"{name}: no answer came in time"
 
 
 def _again(error: Mapping[str, Any] | None) -> str:

@@ -202,6 +202,36 @@ def complete(number: int, texts: tuple[str, ...], actor: str, reason: str) -> No
 
 
 @tasks.command()
+@click.argument("number", type=int)
+@click.option("--var", "texts", multiple=True, metavar="NAME=JSON", help="A variable of the answer; may be repeated.")
+@accountable
+def answer(number: int, texts: tuple[str, ...], actor: str, reason: str) -> None:
+    """Answer in the place of whoever the waiting task NUMBER waits for; its address is refused from then on."""
+    variables = dict(_variable(text) for text in texts)
+    start_django()
+    from bptl.tasks import answering
+    from bptl.tasks.lifecycle import Outcome
+
+    said = answering.Answer(Outcome.COMPLETED, variables)
+    _do(number, partial(answering.by_person, number, said, actor=actor, reason=reason))
+    click.echo(f"task {number}: answered, its engine is told")
+
+
+@tasks.command()
+@click.argument("number", type=int)
+@accountable
+def fail(number: int, actor: str, reason: str) -> None:
+    """Let the waiting task NUMBER fail now, without retries: an incident at its engine."""
+    start_django()
+    from bptl.tasks import answering
+    from bptl.tasks.lifecycle import Outcome
+
+    said = answering.Answer(Outcome.FAILED, {}, message=f"ended by {actor}: {reason}", retries=0)
+    _do(number, partial(answering.by_person, number, said, actor=actor, reason=reason))
+    click.echo(f"task {number}: has failed, it is an incident at its engine")
+
+
+@tasks.command()
 @click.argument("effect", type=int)
 @click.option("--happened", "answer", flag_value="it happened", help="The service shows that it happened.")
 @click.option("--did-not-happen", "answer", flag_value="it did not happen", help="It certainly did not: do it again.")
@@ -269,6 +299,7 @@ def _do(number: int, action: Callable[[], T]) -> T:
     from bptl.engines.base import EngineError
     from bptl.engines.variables import UnsendableValue
     from bptl.tasks.actions import ActionRefused
+    from bptl.tasks.answering import Misfit, NoUnit
     from bptl.tasks.lifecycle import TransitionRefused
     from bptl.tasks.models import Task
 
@@ -278,6 +309,8 @@ def _do(number: int, action: Callable[[], T]) -> T:
         raise click.ClickException(f"there is no task {number}; see bptl tasks list") from None
     except (ActionRefused, TransitionRefused) as error:
         raise click.ClickException(str(error)) from error
+    except (Misfit, NoUnit) as error:
+        raise click.ClickException(f"task {number}: {error}") from error
     except UnsendableValue as error:
         raise click.ClickException(f"task {number}: {error}") from error
     except EngineError as error:

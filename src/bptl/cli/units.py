@@ -92,6 +92,7 @@ def _page(unit: WorkUnit, *, language: str) -> list[str]:
         unit.documented(language),
         _section("Inputs", [line for variable in inputs_of(unit) for line in _input_lines(variable)]),
         _section("Outputs", [line for variable in outputs_of(unit) for line in _output_lines(variable)]),
+        *([_section("Waits", ["somebody outside may have to give the outputs"])] if unit.may_wait else []),
         _section("BPMN errors thrown", throws),
         _section("Retry plan", [unit.retry_plan or "the default plan"]),
         _section("Services", services),
@@ -141,6 +142,7 @@ def _facts(unit: WorkUnit) -> dict[str, Any]:
             alias: {"kind": need.kind, "purpose": need.purpose, "optional": need.optional}
             for alias, need in unit.needs.items()
         },
+        "may_wait": unit.may_wait,
         "throws": dict(unit.throws),
         "retry_plan": unit.retry_plan,
         "rights": list(unit.rights),

@@ -34,7 +34,8 @@ def rotate() -> int:
         if not columns:
             continue
         # By the key: in the order of a list some would be joined to what need not be locked.
-        for row in model._default_manager.order_by("pk").select_for_update():
+        some = model._default_manager.exclude(**dict.fromkeys(columns, ""))
+        for row in some.order_by("pk").select_for_update():
             held = [column for column in columns if getattr(row, column)]
             for column in held:
                 try:

@@ -213,7 +213,8 @@ def hand_back(task_id: int, *, actor: str, reason: str) -> None:
 
 
 def possible(task: Task) -> tuple[str, ...]:
-    """The actions of this module that the task allows as it is now: retry, deliver_again, complete, hand_back."""
+    """What a person may do to the task as it is now: retry, deliver_again, complete, give_up, hand_back; or answer in
+    the place of whoever it waits for, or let it fail (``tasks.answering``)."""
     state = Status(task.status), Outcome(task.outcome)
     allowed_now = {
         "retry": state == (Status.DELIVERED, Outcome.FAILED) and task.engine_id is not None,
@@ -222,6 +223,8 @@ def possible(task: Task) -> tuple[str, ...]:
         and (task.parked or task.lease_id is None),
         "complete": allowed(Move.COMPLETE_BY_HAND, *state),
         "give_up": allowed(Move.GIVE_UP, *state) and (task.parked or task.lease_id is None),
+        "answer": allowed(Move.ANSWER, *state),
+        "fail": allowed(Move.ANSWER, *state),
         "hand_back": task.lease_id is not None and allowed(Move.RETURN, *state),
     }
     return tuple(name for name, yes in allowed_now.items() if yes)

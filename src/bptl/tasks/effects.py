@@ -6,6 +6,7 @@ has ended. We claim *effectively once*: what nobody can be asked about waits for
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +15,12 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, transaction
+from django.db import transaction
 
 from bptl.lib.http import NeverSent
 from bptl.lib.json import plain, storable, storable_text
 from bptl.lib.log import get_logger
-from bptl.lib.redaction import redact
+from bptl.lib.redaction import redact, without_own_keys
 from bptl.tasks import sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move
 from bptl.tasks.models import EFFECT_DOUBLED, Effect, Event
@@ -82,7 +83,7 @@ class Ledger:
     ) -> Any:
         """See Work.once."""
         self.check()
-        arguments = plain(dict(arguments))
+        arguments = _kept(dict(arguments))
         known = self._known(key)
         self._compare(key, known, arguments)
         for row in known:
@@ -95,7 +96,7 @@ class Ledger:
         return self._do(key, sending, effect, reconcile=reconcile, idempotent=idempotent)
 
     def _known(self, key: str) -> list[Known]:
-        rows = _steadily(lambda: sql.query(_KNOWN, [self.task_id, key]), wait=self.sleep)
+        rows = sql.steadily(lambda: sql.query(_KNOWN, [self.task_id, key]), wait=self.sleep)
         return [Known(*row) for row in rows]
 
     def _compare(self, key: str, known: Sequence[Known], arguments: Mapping[str, Any]) -> None:
@@ -122,7 +123,7 @@ class Ledger:
             self.sleep(wait)
         answer = reconcile()
         end = Effect.End.DID_NOT_HAPPEN if answer is None else Effect.End.HAPPENED
-        result = plain(answer.result) if answer else None
+        result = _kept(answer.result) if answer else None
         for row in open_rows:
             _tell(row.id, row.lease_id, end, known_by="reconciled", result=result, asker=self.lease_id)
         return Happened(result) if answer else None
@@ -139,7 +140,7 @@ class Ledger:
             asked = time.monotonic()
             return asked, sql.query(_INTEND, parameters)
 
-        asked, rows = _steadily(intend, wait=self.sleep)
+        asked, rows = sql.steadily(intend, wait=self.sleep)
         if not rows:
             raise LeaseEnded(f"the lease ended before effect {key!r} was intended")
         gives_up_at = asked + gives_up_after.total_seconds()
@@ -170,7 +171,7 @@ class Ledger:
                 raise
             text = _text(f"{type(error).__name__}: {error}")
             noted = [text, sending.effect_id]
-            _steadily(lambda: sql.query(_STILL_OPEN, noted), wait=time.sleep, seconds=RETELL_SECONDS)
+            sql.steadily(lambda: sql.query(_STILL_OPEN, noted), wait=time.sleep, seconds=RETELL_SECONDS)
             if isinstance(error, Exception) and reconcile is None and not idempotent:
                 raise Uncertain(key, text) from error
             raise
@@ -178,7 +179,7 @@ class Ledger:
             _tell, sending.effect_id, self.lease_id, Effect.End.HAPPENED, known_by=BY_ANSWER, may_double=not idempotent
         )
         try:
-            kept = plain(result)
+            kept = _kept(result)
         except (TypeError, ValueError) as error:
             text = _text(f"it happened, but its result cannot be kept: {error}")
             happened(error=text)
@@ -236,33 +237,22 @@ _AS_IT_STANDS = """SELECT task_id, key, "end", known_by, result FROM tasks_effec
 _STILL_OPEN = """UPDATE tasks_effect SET error = %s WHERE id = %s AND "end" = ''"""
 
 
+def _kept(value: Any) -> Any:
+    """The value as the ledger keeps it, and compares it: JSON, without the tokens of completion addresses."""
+    kept = plain(value)
+    text = json.dumps(kept)
+    masked = without_own_keys(text)
+    return kept if masked == text else json.loads(masked)
+
+
 def _text(text: str) -> str:
     """An error as it is kept: without credentials and BSNs, with characters that a database takes."""
     return redact(storable_text(text))
 
 
-def _steadily(ask: Callable[[], T], *, wait: Callable[[float], None], seconds: float | None = None) -> T:
-    """Ask again while the database does not answer (for ``seconds``, if given): every statement here may be repeated.
-
-    The connection of a place may have died long before; that and an outage must not cost the unit an attempt, and
-    what has happened must not be forgotten.
-    """
-    begun = time.monotonic()
-    while True:
-        try:
-            return ask()
-        except (OperationalError, InterfaceError, InternalError) as error:
-            # Internal: it was read-only, or ended the transaction of a process that had been silent.
-            if seconds is not None and time.monotonic() - begun > seconds:
-                raise
-            log.warning("ledger.without_database", error=str(error))
-            close_old_connections()
-            wait(0.25)
-
-
 def _tell(effect_id: int, lease_id: uuid.UUID, end: Effect.End, **known: Any) -> None:
     # The lease may have ended: what happened is told all the same.
-    _steadily(lambda: _end(effect_id, lease_id, end, **known), wait=time.sleep, seconds=RETELL_SECONDS)
+    sql.steadily(lambda: _end(effect_id, lease_id, end, **known), wait=time.sleep, seconds=RETELL_SECONDS)
 
 
 def _end(

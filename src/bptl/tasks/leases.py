@@ -38,12 +38,13 @@ _HELD = """
 SELECT l.id AS lease_id, t.id AS task_id, t.engine_id, t.external_id, l.worker_id, t.status, l.lock_ms,
     (extract(epoch FROM l.locked_until - now()) * 1000)::float8 AS left_ms, now() AS as_of
 FROM tasks_lease l JOIN tasks_task t ON t.id = l.task_id
-WHERE l.holder_id = %s AND l.ended_at IS NULL AND NOT t.parked
+WHERE l.holder_id = %s AND l.ended_at IS NULL AND NOT t.parked AND t.status <> 'waiting'
 """
 
 
 def held_by(process_id: uuid.UUID) -> list[Held]:
-    """The live leases of a process whose locks must be kept (a parked one is not extended)."""
+    """The live leases of a process whose locks it must keep: a parked one is not extended, that of a waiting task by
+    upkeep, with whichever process lives."""
     return [Held(*row) for row in sql.query(_HELD, [process_id])]
 
 

@@ -16,6 +16,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
+from bptl.connections.encrypted import Clear, EncryptedField
 from bptl.connections.models import WITHOUT_ENGINE, Engine, Mapping
 from bptl.connections.service_models import Service
 from bptl.lib.ids import time_ordered_id
@@ -262,7 +263,9 @@ class Task(models.Model):
     report_tries = models.PositiveIntegerField(_("report tries"), default=0)
     report_refusals = models.PositiveIntegerField(_("refusals of the report"), default=0)
     report_error = models.TextField(_("last refusal"), blank=True, default="")
-    next_report_at = models.DateTimeField(_("next report at"), null=True)
+    next_report_at = models.DateTimeField(
+        _("next report at"), null=True, help_text=_("Of a waiting task: when its lock must be extended.")
+    )
     parked = models.BooleanField(
         _("parked"), default=False, help_text=_("Work done, engine refuses: a failure without retries was reported.")
     )
@@ -309,6 +312,7 @@ class Task(models.Model):
             models.Index(F("priority").desc(), F("id"), name="task_queue", condition=Q(status="queued")),
             models.Index(name="task_running", fields=["id"], condition=Q(status="running")),
             models.Index(name="task_to_report", fields=["next_report_at"], condition=Q(status="performed")),
+            models.Index(name="task_to_keep", fields=["next_report_at"], condition=Q(status="waiting")),
             models.Index(
                 name="task_to_fetch_again", fields=["engine", "topic", "retry_at"], condition=~Q(retry_at=None)
             ),
@@ -476,6 +480,93 @@ class Effect(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Completion(models.Model):
+    """An address at which somebody outside completes a task, once (docs/adr/0029-answers-from-outside.md).
+
+    Its token is found by a digest. It is kept encrypted as long as it can be used, because a later attempt may have to
+    give the same address again; after that nothing of it is left but the digest.
+    """
+
+    class State(models.TextChoices):
+        """Where it is."""
+
+        OPEN = "open", _("open")
+        """It may be used; the task does not wait for it (yet)."""
+        AWAITED = "awaited", _("awaited")
+        """The task waits for it."""
+        ANSWERED = "answered", _("answered")
+        """It was used before the task waited: the unit has not answered *pending* yet."""
+        USED = "used", _("used")
+        """Its answer became the outcome of the task."""
+        EXPIRED = "expired", _("expired")
+        """Nobody used it before its deadline."""
+
+    task = models.ForeignKey(
+        Task,
+        on_delete=models.CASCADE,
+        db_index=False,  # completion_numbers_count begins with it
+        related_name="completions",
+    )
+    key = models.CharField(_("key"), max_length=100)
+    number = models.PositiveIntegerField(_("number"), help_text=_("Counts the addresses of a key, from 1."))
+    unit = models.CharField(_("work unit"), max_length=255)
+    lease_id = models.UUIDField(_("lease"), help_text=_("The attempt that asked for it."))
+    digest = models.CharField(_("digest of the token"), max_length=64, unique=True, help_text=_("SHA-256."))
+    encrypted_token = EncryptedField()
+    token = Clear("encrypted_token")
+    asked_at = models.DateTimeField(_("asked at"), db_default=Now())
+    deadline = models.DateTimeField(_("deadline"))
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.OPEN)
+    awaited_at = models.DateTimeField(_("awaited since"), null=True)
+    answered_at = models.DateTimeField(_("answered at"), null=True)
+    answered_by = models.CharField(
+        _("answered by"), max_length=150, blank=True, default="", help_text=_("A person's name; empty for the outside.")
+    )
+    answer = models.JSONField(
+        _("answer"), null=True, help_text=_("outcome, and variables, or message, details, retries, or code, catcher.")
+    )
+    answer_digest = models.CharField(
+        _("digest of the answer"),
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("SHA-256 of what was sent: the same sent again is no second answer."),
+    )
+
+    class Meta:
+        verbose_name = _("completion address")
+        verbose_name_plural = _("completion addresses")
+        constraints = [
+            models.UniqueConstraint(name="completion_numbers_count", fields=["task", "key", "number"]),
+            models.UniqueConstraint(
+                name="completion_one_usable_per_key",
+                fields=["task", "key"],
+                condition=Q(state__in=["open", "awaited", "answered"]),
+            ),
+            models.UniqueConstraint(
+                name="completion_one_awaited_per_task", fields=["task"], condition=Q(state="awaited")
+            ),
+            models.CheckConstraint(
+                name="completion_awaited_says_when", condition=~Q(state="awaited") | Q(awaited_at__isnull=False)
+            ),
+            models.CheckConstraint(
+                name="completion_answered_says_when",
+                condition=Q(state__in=["answered", "used"], answered_at__isnull=False)
+                | (~Q(state__in=["answered", "used"]) & Q(answered_at=None)),
+            ),
+            models.CheckConstraint(
+                name="completion_over_keeps_no_token",
+                condition=~Q(state__in=["used", "expired"]) | Q(encrypted_token=""),
+            ),
+        ]
+        indexes = [
+            models.Index(name="completion_by_deadline", fields=["deadline"], condition=Q(state__in=["open", "awaited"]))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} #{self.number}"
 
 
 class Callback(models.Model):

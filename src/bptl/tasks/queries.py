@@ -20,6 +20,7 @@ from bptl.tasks.models import (
     EFFECT_DOUBLED,
     OF_ENGINE,
     Callback,
+    Completion,
     Effect,
     Event,
     Fetch,
@@ -189,6 +190,8 @@ class TaskStory:
     """How many calls came before those."""
     callbacks: Sequence[Callback] = ()
     """The callbacks that followed its completions, in their order: one at most, unless a person completed it anew."""
+    completions: Sequence[Completion] = ()
+    """The addresses at which somebody outside may answer, in the order in which they were asked for; no tokens."""
 
     @property
     def doubled(self) -> Collection[str]:
@@ -202,6 +205,13 @@ class TaskStory:
         if task.status != Status.UNCERTAIN or not (task.parked or task.lease_id is None):
             return []
         return [effect for effect in self.effects if not effect.end]
+
+    @property
+    def awaited(self) -> Completion | None:
+        """What the task waits for now."""
+        if self.task.status != Status.WAITING:
+            return None
+        return next((one for one in self.completions if one.state == Completion.State.AWAITED), None)
 
     def attempt_of(self, row: Effect | ServiceCall) -> int | None:
         """The number of the lease under which an effect was intended, or a call made."""
@@ -229,6 +239,7 @@ def story(task_id: int, *, bodies: bool = False) -> TaskStory:
         calls=sorted(newest[:MOST_CALLS], key=lambda call: (call.began_at, call.pk)),
         earlier_calls=earlier,
         callbacks=list(task.callbacks.order_by("id")),
+        completions=list(task.completions.defer("encrypted_token", "digest", "answer").order_by("id")),
     )
 
 

@@ -6,13 +6,27 @@ They are prepared on their connection: to plan one took PostgreSQL a third as lo
 from __future__ import annotations
 
 import json
+import time
 from collections import namedtuple
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
-from django.db import NotSupportedError, connection
+from django.db import (
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    OperationalError,
+    close_old_connections,
+    connection,
+)
+
+from bptl.lib.log import get_logger
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @lru_cache(maxsize=256)
@@ -39,6 +53,25 @@ def query(statement: str, params: Sequence[Any] = ()) -> list[Any]:
     if not json_columns:
         return [row_type(*row) for row in rows]
     return [row_type(*_parsed(row, json_columns)) for row in rows]
+
+
+def steadily(ask: Callable[[], T], *, wait: Callable[[float], None], seconds: float | None = None) -> T:
+    """Ask again while the database does not answer (for ``seconds``, if given): what is asked may be repeated.
+
+    The connection of a place may have died long before; that and an outage must not cost a unit an attempt, and what
+    has happened must not be forgotten.
+    """
+    begun = time.monotonic()
+    while True:
+        try:
+            return ask()
+        except (OperationalError, InterfaceError, InternalError) as error:
+            # Internal: it was read-only, or ended the transaction of a process that had been silent.
+            if seconds is not None and time.monotonic() - begun > seconds:
+                raise
+            log.warning("ledger.without_database", error=str(error))
+            close_old_connections()
+            wait(0.25)
 
 
 _JSONB = 3802

@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 
 from bptl.connections.secrets import Undecryptable
 from bptl.engines.base import EngineError, NotFound
+from bptl.tasks.answering import Misfit
 from bptl.tasks.lifecycle import Status
 from bptl.tasks.models import Effect, Task
 from bptl.tasks.queries import TaskStory
@@ -89,6 +90,32 @@ def of_handing_back(story: TaskStory) -> Sequence[str]:
     ]
 
 
+def of_answering(story: TaskStory) -> Sequence[str]:
+    """A person answers in the place of somebody outside."""
+    return [
+        _("Your answer counts: the engine is told that the task is completed, with the variables below."),
+        _("The address that was given out is refused from then on. Nobody outside is told."),
+        *_late(story),
+        _("It cannot be taken back."),
+    ]
+
+
+def of_failing(story: TaskStory) -> Sequence[str]:
+    """A person ends the waiting with a failure."""
+    return [
+        _("The task fails at once, without retries: an incident at its engine, with what you write as its cause."),
+        _("The address that was given out is refused from then on. Nobody outside is told."),
+        *_late(story),
+        _("Later it can still be tried again, with a fresh address, or completed by hand."),
+    ]
+
+
+def _late(story: TaskStory) -> Sequence[str]:
+    if story.task.lease_id is not None or story.task.engine_id is None:
+        return []
+    return [_("Our lease has ended: it goes out when the task is fetched again.")]
+
+
 def of_settling(story: TaskStory) -> Sequence[str]:
     """A person says what became of an effect."""
     others = len(story.questions) - 1
@@ -146,6 +173,15 @@ def refusal(story: TaskStory) -> Problem:
         _("The task is elsewhere now: this cannot be done"),
         _("It is %(where)s.") % {"where": ", ".join(words)},
         [_("Look at the task: its page shows what happened meanwhile and what can be done now.")],
+    )
+
+
+def of_misfit(error: Misfit) -> Problem:
+    """What was typed is not what the unit declares."""
+    return Problem(
+        _("The answer does not fit the work unit"),
+        str(error),
+        [_("What you typed is still here: mend it, then send it again.")],
     )
 
 

@@ -25,9 +25,11 @@ from django.views import View
 from bptl.connections import mappings
 from bptl.connections.secrets import Undecryptable
 from bptl.engines.base import EngineError
-from bptl.tasks import actions, queries
+from bptl.engines.variables import decode
+from bptl.tasks import actions, answering, queries
 from bptl.tasks.actions import ActionRefused
-from bptl.tasks.lifecycle import TransitionRefused
+from bptl.tasks.answering import Answer, Misfit, NoUnit
+from bptl.tasks.lifecycle import Outcome, TransitionRefused
 from bptl.tasks.models import Effect, Task
 from bptl.tasks.queries import TaskStory
 from bptl.web import consequences
@@ -64,7 +66,10 @@ class TaskAction(ABC, View):
 
     @abstractmethod
     def do(self, asked: Asked, *, actor: str, reason: str) -> str:
-        """Do it; answers what to tell. Raises ActionRefused, TransitionRefused, EngineError or Undecryptable."""
+        """Do it; answers what to tell.
+
+        Raises ActionRefused, TransitionRefused, EngineError, Undecryptable or Misfit.
+        """
 
     def rows(self, story: TaskStory) -> VariableRows | None:
         """The variables that can be typed, if any."""
@@ -102,6 +107,8 @@ class TaskAction(ABC, View):
         except (ActionRefused, TransitionRefused):
             asked.story = _story(task_id)
             return self._page(request, asked, HTTPStatus.CONFLICT, consequences.refusal(asked.story))
+        except Misfit as error:
+            return self._page(request, asked, HTTPStatus.OK, consequences.of_misfit(error))
         except (EngineError, Undecryptable) as error:
             problem = consequences.of_engine(story.task, error)
             asked.story = _story(task_id)
@@ -202,6 +209,47 @@ class Complete(TaskAction):
         return _("The task is completed by hand; the engine is told now.")
 
 
+class AnswerOutside(TaskAction):
+    """A person answers in the place of somebody outside."""
+
+    name = "answer"
+    label = gettext_lazy("Answer for the outside")
+    says = staticmethod(consequences.of_answering)
+
+    def rows(self, story: TaskStory) -> VariableRows:
+        """What the unit declares."""
+        unit = mappings.unit(story.task.mapping) if story.task.mapping else None
+        return rows_of({}, outputs_of(unit) if unit else ())
+
+    def do(self, asked: Asked, *, actor: str, reason: str) -> str:
+        """See ``answering.by_person``."""
+        typed = asked.rows.changed if asked.rows else {}
+        variables = {name: decode(variable, name=name) for name, variable in typed.items()}
+        _answer(asked, Answer(Outcome.COMPLETED, variables), actor=actor, reason=reason)
+        return _("The answer is stored; the engine is told now.")
+
+
+class Fail(TaskAction):
+    """A waiting task fails now."""
+
+    name = "fail"
+    label = gettext_lazy("Fail now")
+    says = staticmethod(consequences.of_failing)
+
+    def do(self, asked: Asked, *, actor: str, reason: str) -> str:
+        """See ``answering.by_person``."""
+        failure = Answer(Outcome.FAILED, {}, message=f"ended by {actor}: {reason}", retries=0)
+        _answer(asked, failure, actor=actor, reason=reason)
+        return _("The task has failed; the engine is told now.")
+
+
+def _answer(asked: Asked, answer: Answer, *, actor: str, reason: str) -> None:
+    try:
+        answering.by_person(asked.story.task.pk, answer, actor=actor, reason=reason)
+    except NoUnit as error:
+        raise ActionRefused(asked.story.task.pk, str(error)) from error
+
+
 class GiveUp(TaskAction):
     """An uncertain task stays an incident."""
 
@@ -266,6 +314,8 @@ PAGES: Mapping[str, type[TaskAction]] = {
     "retry-with-variables": RetryWithVariables,
     "deliver-again": DeliverAgain,
     "complete": Complete,
+    "answer": AnswerOutside,
+    "fail": Fail,
     "give-up": GiveUp,
     "hand-back": HandBack,
 }

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from bptl.tasks.lifecycle import Outcome, Status
-from bptl.tasks.models import Task
+from bptl.tasks.models import Completion, Task
 from bptl.tasks.queries import TaskStory
 from bptl.web.durations import duration
 
@@ -60,6 +62,8 @@ def trouble(story: TaskStory) -> Trouble | None:
         )
     if task.status == Status.LOST:
         return _at_rest(story)
+    if (awaited := story.awaited) is not None:
+        return _waiting(task, awaited)
     if task.engine_id is None and task.outcome in {Outcome.FAILED, Outcome.THROWN}:
         return _answered(task)
     if task.outcome == Outcome.FAILED:
@@ -83,6 +87,20 @@ def _uncertain(story: TaskStory) -> Trouble:
     else:
         todo.append(_("It can be settled as soon as the engine knows that it is held back: a moment."))
     return Trouble(_("Nobody knows whether its effect happened"), cause=task.report_error, todo=todo, commands=commands)
+
+
+def _waiting(task: Task, awaited: Completion) -> Trouble:
+    until = date_format(timezone.localtime(awaited.deadline), "DATETIME_FORMAT")
+    return Trouble(
+        _("Waits for somebody outside BPTL, until %(time)s") % {"time": until},
+        todo=[
+            _("Nothing: it goes on when the answer comes, and holds no place of a worker meanwhile."),
+            _("Without an answer in time the attempt has failed; the retry plan decides, and a new one asks again."),
+            _("Who knows that no answer will come can give it here, or let the task fail."),
+        ],
+        commands=[_command("answer", task), _command("fail", task)],
+        tone="info",
+    )
 
 
 def _failed(task: Task) -> Trouble:

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from bptl.tasks.models import Event, Lease
+from bptl.tasks.models import Completion, Event, Lease
 from bptl.tasks.queries import TaskStory
 from bptl.web.durations import duration
 from bptl.web.words import EVENTS, LEASE_ENDS, OUTCOMES, Word
@@ -31,6 +33,7 @@ def steps(story: TaskStory) -> list[Step]:
     """All moves of a task, oldest first. The engine's own time comes first and is compared with nothing."""
     found = [step for lease in story.leases for step in _of_lease(lease, story)]
     found += [_of_event(event) for event in story.events]
+    found += [step for completion in story.completions for step in _of_completion(completion)]
     found.sort(key=lambda step: step.at)
     timed = [
         Step(step.at, step.label, step.tone, step.notes, step.at - before.at if before else None)
@@ -59,6 +62,24 @@ def _of_lease(lease: Lease, story: TaskStory) -> Iterator[Step]:
         yield Step(
             lease.ended_at, end.label, end.tone, [extended % {"count": lease.extensions}] if lease.extensions else []
         )
+
+
+def _of_completion(completion: Completion) -> Iterator[Step]:
+    number = [_("address %(number)d") % {"number": completion.number}] if completion.number > 1 else []
+    asked = _("asked at %(time)s by %(unit)s") % {"time": _moment(completion.asked_at), "unit": completion.unit}
+    if completion.awaited_at:
+        label = _("waits for an answer until %(time)s") % {"time": _moment(completion.deadline)}
+        yield Step(completion.awaited_at, label, "warning", [asked, *number])
+    if completion.answered_at:
+        by = [_("by %(name)s") % {"name": completion.answered_by}] if completion.answered_by else []
+        early = [_("before the unit waited for it")] if completion.state == Completion.State.ANSWERED else []
+        yield Step(completion.answered_at, _("answered"), "active", [*by, *early, *number])
+    if completion.state == Completion.State.EXPIRED:
+        yield Step(completion.deadline, _("no answer came in time"), "warning", number)
+
+
+def _moment(at: datetime) -> str:
+    return date_format(timezone.localtime(at), "DATETIME_FORMAT")
 
 
 def _error(lease: Lease) -> list[str]:

@@ -86,6 +86,7 @@ EVENTS: Mapping[str, Word] = {
     "task.uncertain": Word(_("nobody knows whether its effect happened"), "danger"),
     "effect.settled": Word(_("a person said what became of an effect"), "active"),
     "task.settled": Word(_("all effects are settled: it is offered again"), "active"),
+    "task.answered": Word(_("a person answered in the place of the outside"), "active"),
     "task.given_up": Word(_("given up by a person: it stays an incident"), "active"),
     EFFECT_DOUBLED: Word(_("an effect happened twice"), "danger"),
     "callback.tried_again": Word(_("a person has its callback tried again"), "active"),

@@ -40,6 +40,9 @@ from bptl.work_units.errors import TryAgain as TryAgain  # noqa: PLC0414
 from bptl.work_units.errors import Uncertain as Uncertain  # noqa: PLC0414
 from bptl.work_units.errors import WorkError as WorkError  # noqa: PLC0414
 from bptl.work_units.errors import changed as changed  # noqa: PLC0414
+from bptl.work_units.pending import Completion as Completion  # noqa: PLC0414
+from bptl.work_units.pending import Pending as Pending  # noqa: PLC0414
+from bptl.work_units.pending import check_completion as check_completion  # noqa: PLC0414
 from bptl.work_units.signature import read_signature
 from bptl.work_units.validation import FieldFault as FieldFault  # noqa: PLC0414
 from bptl.work_units.validation import Inputs as Inputs  # noqa: PLC0414
@@ -99,8 +102,13 @@ class Processes(Protocol):
     ) -> Mapping[str, Any]:
         """Variables of an instance, the task's own when none is named."""
 
-    def set_variables(self, variables: Mapping[str, Any], *, process_instance_id: str | None = None) -> None:
-        """Set variables of an instance, the task's own when none is named."""
+    def set_variables(
+        self, variables: Mapping[str, Any], *, process_instance_id: str | None = None, effect: str = ""
+    ) -> None:
+        """Set variables of an instance, the task's own when none is named.
+
+        It is done once per task. ``effect`` names what is done, where a later attempt may have to set other values.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +221,20 @@ class Work(Protocol):
         has given up ``gives_up_after`` its intent; the service has acted ``settles_after`` that.
         """
 
+    def completion(self, key: str = "answer", *, deadline: timedelta) -> Completion:
+        """An address at which somebody outside completes this task instead of the unit, which then answers *pending*:
 
-UnitFunction = Callable[..., Outputs | None]
+            answer = work.completion(deadline=timedelta(days=2))
+            work.once(f"ask {answer.number}", lambda sending: ask(answer.url, sending))
+            return answer.pending
+
+        An answer is taken from the moment of this call. A later attempt that asks with the same key gets the same
+        address, and its first deadline, as long as nobody has used it and it is not too late. ``deadline`` is at most 8
+        weeks. Raises ValueError, LeaseEnded, and NeverAgain where this installation does not know its own address.
+        """
+
+
+UnitFunction = Callable[..., Outputs | Pending | None]
 
 
 WITH_APPLICATION = frozenset({Kind.ZAKEN, Kind.CATALOGI, Kind.DOCUMENTEN, Kind.BESLUITEN, Kind.AUTORISATIES})
@@ -239,7 +259,8 @@ class WorkUnit:
     ``retry_plan`` is a plan such as ``R3/PT30S`` or ``PT30S,PT5M,PT1H`` (empty: the default plan); ``throws`` maps
     BPMN error codes to their meaning; ``rights`` names engine permissions beyond READ, UPDATE, UPDATE_VARIABLE on
     process instances. ``may_answer_nothing`` is true for an answer ``<Outputs> | None``: None sets no variables.
-    ``documentation_nl`` is the same page in Dutch, empty where the unit has none.
+    ``may_wait`` is true for one that may answer Pending. ``documentation_nl`` is the same page in Dutch, empty where
+    the unit has none.
     """
 
     name: str
@@ -253,6 +274,7 @@ class WorkUnit:
     throws: Mapping[str, str]
     rights: tuple[str, ...]
     may_answer_nothing: bool = False
+    may_wait: bool = False
     documentation_nl: str = ""
 
     @property
@@ -289,8 +311,8 @@ class WorkUnit:
             raise InvalidInput(self.name, missing)
         return inputs
 
-    def run(self, work: Work, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Read ``values``, do the work, answer the process variables to set (Python values by alias).
+    def run(self, work: Work, values: Mapping[str, Any]) -> dict[str, Any] | Pending:
+        """Read ``values``, do the work, answer the process variables to set (Python values by alias), or Pending.
 
         Raises InvalidInput before the work starts, InvalidOutput after it, and whatever the function raises.
         """
@@ -301,7 +323,23 @@ class WorkUnit:
             if self.outputs is not None and error.title == self.outputs.__name__:
                 raise InvalidOutput(self.name, faults_in(error)) from error
             raise
+        if isinstance(answer, Pending) and self.may_wait:
+            return answer
         return self._written(answer)
+
+    def read_answer(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The process variables to set (Python values by alias), from what somebody outside answers in its place: JSON
+        by the names of those variables. Raises InvalidOutput naming every bad one."""
+        if self.outputs is None:
+            if values:
+                raise InvalidOutput(self.name, [FieldFault(name, "is not declared") for name in sorted(values)])
+            return {}
+        if not values and self.may_answer_nothing:
+            return {}
+        try:
+            return self.outputs.model_validate(dict(values)).to_variables()
+        except ValidationError as error:
+            raise InvalidOutput(self.name, faults_in(error, values=values)) from error
 
     def _written(self, answer: Any) -> dict[str, Any]:
         if answer is None and (self.outputs is None or self.may_answer_nothing):
@@ -332,7 +370,8 @@ def work_unit(
     rights: Sequence[str] = (),
     nl: str = "",
 ) -> Callable[[UnitFunction], UnitFunction]:
-    """Declare a function ``(work: Work, inputs: <Inputs>) -> <Outputs> | None`` as the unit ``theme.verb_object``.
+    """Declare a function ``(work: Work, inputs: <Inputs>) -> <Outputs> | None`` as the unit ``theme.verb_object``; one
+    that may leave its answer to somebody outside says ``<Outputs> | Pending``.
 
     A need is a Need, or just its purpose where the alias is the kind: ``{"zrc": "Zaken API"}``. The docstring is the
     unit's page in the catalogue, ``nl`` the same page in Dutch. The function stays callable as it is. Raises TypeError
@@ -358,6 +397,7 @@ def work_unit(
             throws=dict(throws or {}),
             rights=tuple(rights),
             may_answer_nothing=signature.may_answer_nothing,
+            may_wait=signature.may_wait,
             documentation_nl=inspect.cleandoc(nl),
         )
         setattr(function, UNIT_ATTRIBUTE, unit)

@@ -1,17 +1,28 @@
 """Units around a building permit (omgevingsvergunning) that need no outside service: for trying BPTL out.
 
 Together they show everything that can happen to a task: done at once, slow, failing for a while, an effect that is
-recorded and not repeated, refused by a rule of the business, doing nothing.
+recorded and not repeated, refused by a rule of the business, waiting for somebody outside, doing nothing.
 """
 
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field
 
-from bptl.work_units.contract import BusinessError, Inputs, NeverAgain, Outputs, Sending, TryAgain, Work, work_unit
+from bptl.work_units.contract import (
+    BusinessError,
+    Inputs,
+    NeverAgain,
+    Outputs,
+    Pending,
+    Sending,
+    TryAgain,
+    Work,
+    work_unit,
+)
 
 LOWEST_LEGES = 75.0
 LEGES_RATE = 0.025
@@ -182,6 +193,44 @@ def decide(work: Work, inputs: Bouwplan) -> Besluit:
             besluit="weigeren", toelichting=f"{inputs.hoogte:g} meter is hoger dan {HIGHEST_BUILDING:g} meter."
         )
     return Besluit(besluit="verlenen", toelichting="Het bouwplan past in het omgevingsplan.")
+
+
+class Adviesvraag(Inputs):
+    """How long somebody outside has time."""
+
+    hours: float = Field(48, gt=0, le=8 * 7 * 24, description="Hours in which somebody must answer.")
+
+
+class Advies(Outputs):
+    """What somebody outside advises."""
+
+    advies: Literal["positief", "negatief"] = Field(description="positief (favourable) or negatief (unfavourable).")
+    toelichting: str | None = Field(None, description="Why.")
+
+
+@work_unit(
+    "demo.wait_for_answer",
+    retry_plan="PT10S,PT1M",
+    throws={"ADVIES_GEWEIGERD": "Whoever was asked gives no advice (advies)."},
+    rights=("UPDATE_VARIABLE on Process Instance, for the variable adviesAdres",),
+    nl="""
+    Wacht op een advies van iemand buiten BPTL, zonder een plaats van een worker bezet te houden.
+
+    Zet het adres waar het antwoord naartoe moet in de variabele adviesAdres van het proces. Iedereen die dat adres
+    kent kan een keer antwoorden, zonder in te loggen: geef het dus alleen aan wie het advies moet geven. Komt er op
+    tijd geen antwoord, dan is de poging mislukt; de volgende poging zet een nieuw adres in dezelfde variabele.
+    """,
+)
+def wait_for_answer(work: Work, inputs: Adviesvraag) -> Advies | Pending:
+    """Wait for an advice of somebody outside BPTL, without keeping a place of a worker.
+
+    Sets the address that takes the answer as variable adviesAdres of the process. Whoever knows that address can
+    answer, once and without a login: give it to nobody but who must advise. When no answer comes in time, the attempt
+    has failed; the next one sets a fresh address in the same variable.
+    """
+    answer = work.completion("advies", deadline=timedelta(hours=inputs.hours))
+    work.processes.set_variables({"adviesAdres": answer.url}, effect=f"give address {answer.number}")
+    return answer.pending
 
 
 class Nothing(Inputs):

@@ -8,15 +8,18 @@ import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from bptl.work_units.pending import Pending
 from bptl.work_units.validation import Inputs, Outputs
 
 
 class Signature(NamedTuple):
-    """``(work, inputs) -> outputs``; ``outputs`` None declares no variables, ``may_answer_nothing`` allows None."""
+    """``(work, inputs) -> outputs``; ``outputs`` None declares no variables, ``may_answer_nothing`` allows None, and
+    ``may_wait`` allows Pending."""
 
     inputs: type[Inputs]
     outputs: type[Outputs] | None
     may_answer_nothing: bool
+    may_wait: bool
 
 
 def read_signature(name: str, function: Callable[..., Any]) -> Signature:
@@ -36,10 +39,10 @@ def read_signature(name: str, function: Callable[..., Any]) -> Signature:
     answer = hints.get("return", inspect.Signature.empty)
     union = typing.get_origin(answer) in (typing.Union, types.UnionType)
     answers = set(typing.get_args(answer)) if union else {answer}
-    outputs = answers - {type(None)}
+    outputs = answers - {type(None), Pending}
     if not outputs:
-        return Signature(inputs, None, True)
+        return Signature(inputs, None, True, Pending in answers)
     declared = outputs.pop()
     if outputs or not (isinstance(declared, type) and issubclass(declared, Outputs)):
         raise TypeError(f"{name}: annotate the answer with a subclass of Outputs, perhaps with | None, or with None")
-    return Signature(inputs, declared, type(None) in answers)
+    return Signature(inputs, declared, type(None) in answers, Pending in answers)

@@ -19,6 +19,8 @@ A unit that calls services gets real clients: give the address of a server of yo
 ``FakeWork(services={"zrc": "http://127.0.0.1:8001/zaken/api/v1/"})``; ``work.calls`` holds what was called. Mail is
 kept in ``work.mail.sent``, and goes to a server of your test too: ``FakeWork(mail=FakeMail(server=…))``.
 
+A unit that answers *pending* waits for ``result.pending``, whose ``completion`` holds the address that it gave out.
+
 What the unit raises (BusinessError, TryAgain, InvalidInput, …) comes out of ``run`` as it is. Input is validated and
 the answer is checked exactly as in a running BPTL. To see what a unit did before it raised, make the work yourself:
 ``work = FakeWork(); run(unit, variables, work=work)``.
@@ -29,7 +31,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
 
@@ -44,11 +46,13 @@ from bptl.clients.smtp import SmtpClient, SmtpServer
 from bptl.lib.json import plain
 from bptl.work_units.contract import (
     Client,
+    Completion,
     Effect,
     LeaseEnded,
     MailMessage,
     NoSuchTemplate,
     NotConnected,
+    Pending,
     ProcessNotFound,
     Reconcile,
     Rendered,
@@ -57,6 +61,7 @@ from bptl.work_units.contract import (
     Uncertain,
     WorkUnit,
     changed,
+    check_completion,
     unit_of,
 )
 from bptl.work_units.sending import CheckedSending
@@ -154,7 +159,9 @@ class FakeProcesses:
         held = self._instance(process_instance_id or OWN_INSTANCE)
         return {name: value for name, value in held.items() if names is None or name in names}
 
-    def set_variables(self, variables: Mapping[str, Any], *, process_instance_id: str | None = None) -> None:
+    def set_variables(
+        self, variables: Mapping[str, Any], *, process_instance_id: str | None = None, effect: str = ""
+    ) -> None:
         """Set variables of an instance; raises ProcessNotFound for an unknown one."""
         self._check()
         self._instance(process_instance_id or OWN_INSTANCE).update(variables)
@@ -207,7 +214,7 @@ class FakeWork:
     """The ``work`` of a unit under test. ``sleep`` does not wait: it moves ``slept`` (seconds) on.
 
     ``cancel_after`` cancels the work when that many seconds have been slept; ``events`` holds what was logged, one
-    dict each, with the event's name under ``event``.
+    dict each, with the event's name under ``event``. ``completions`` are the addresses that were asked for, by key.
     """
 
     def __init__(
@@ -226,6 +233,7 @@ class FakeWork:
         self._services = dict(services or {})
         self.effects: dict[str, Any] = dict(effects or {})
         self.open_effects = set(open_effects)
+        self.completions: dict[str, Completion] = {}
         self._arguments: dict[str, Any] = {}
         self.task = task or task_facts()
         self.processes = processes or FakeProcesses()
@@ -324,6 +332,18 @@ class FakeWork:
         self.effects[key] = plain(result)
         return self.effects[key]
 
+    def completion(self, key: str = "answer", *, deadline: timedelta) -> Completion:
+        """An address at which nobody listens; the same for each attempt that is made with this work."""
+        check_completion(key, deadline)
+        self._may_send()
+        if key not in self.completions:
+            token = f"token-{len(self.completions) + 1}"
+            url = f"https://bptl.test/api/v1/completions/{token}"
+            self.completions[key] = Completion(
+                len(self.completions) + 1, key, 1, datetime.now(UTC) + deadline, url, token
+            )
+        return self.completions[key]
+
     def _may_send(self) -> None:
         if self._cancelled:
             raise LeaseEnded("the work was cancelled")
@@ -339,10 +359,14 @@ class FakeWork:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A run that ended well: the process variables it sets, and the work it was given (``slept``, ``events``, …)."""
+    """A run that ended well: the process variables it sets, and the work it was given (``slept``, ``events``, …).
+
+    ``pending`` is what it waits for when it answered that; it sets nothing then.
+    """
 
     variables: dict[str, Any]
     work: FakeWork
+    pending: Pending | None = None
 
 
 def task_facts(
@@ -396,4 +420,7 @@ def run(
     for name, value in variables.items():
         own.setdefault(name, value)
     unit = unit if isinstance(unit, WorkUnit) else unit_of(unit)
-    return Result(variables=unit.run(work, variables), work=work)
+    answer = unit.run(work, variables)
+    if isinstance(answer, Pending):
+        return Result(variables={}, work=work, pending=answer)
+    return Result(variables=answer, work=work)

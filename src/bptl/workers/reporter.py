@@ -19,8 +19,10 @@ from bptl.tasks.callbacks import Wanted, wanted
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
 from bptl.tasks.delivery.spans import span_of, tell
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution.claim import Claim
-from bptl.tasks.execution.outcomes import Doubt, Ended, Ending, doubt, store
+from bptl.tasks.execution.outcomes import Doubt, Ended, doubt, store
+from bptl.tasks.execution.waiting import Awaiting, wait_for
 from bptl.tasks.retries import NO_RETRY
 from bptl.workers.clients import Clients
 from bptl.workers.crew import Crew
@@ -50,7 +52,7 @@ class Finished:
     """A run that has ended, with what is needed to report it."""
 
     claim: Claim
-    ending: Ending | Doubt
+    ending: Ending | Doubt | Awaiting
     trace: str = ""
     """The traceparent of the run."""
 
@@ -153,6 +155,9 @@ class Reporter:
     def _store(self) -> float:
         if not self._storing:
             gather(self._finished, self._storing, others_come=self._units_run)
+        for finished in list(self._storing):
+            if isinstance(finished.ending, Awaiting):
+                self._wait_for(finished, finished.ending)
         if self._storing:
             self._store_group(self._storing)
             with self._counting:
@@ -187,6 +192,22 @@ class Reporter:
                 self._submit(_first_report(finished, finished.ending))
             else:
                 self._on_settled(finished.claim.lease_id)
+
+    def _wait_for(self, finished: Finished, awaiting: Awaiting) -> None:
+        claim = finished.claim
+        ending = wait_for(
+            self._member.id, claim.task_id, claim.lease_id, awaiting, callback=finished.callback
+        )
+        # At once: should the database be away for the next one, this one is not reported twice.
+        self._storing.remove(finished)
+        with self._counting:
+            self._unstored.discard(claim.lease_id)
+        if claim.limited:
+            limits.tell_room()  # A task that waits has no place.
+        if ending is None:
+            self._on_settled(claim.lease_id)
+        else:
+            self._submit(_first_report(finished, ending))
 
     # sending
 

@@ -21,6 +21,7 @@ from bptl.work_units.contract import (
     Inputs,
     NeverAgain,
     Outputs,
+    Pending,
     Refused,
     Sending,
     TryAgain,
@@ -85,13 +86,29 @@ def tell(work: Work, inputs: Loose) -> None:
         raise RuntimeError(f"GET {inputs.adres} with {inputs.kop} for {inputs.burger}")
 
 
-def _registered(work: Work, inputs: Registration, *, reconciled: bool) -> Registered:
+class Question(Registration):
+    """What to ask, and when the answer comes."""
+
+    answer: float | None = Field(None, ge=0, description="Seconds until the recorder answers; empty: never.")
+
+
+@work_unit("test.await", retry_plan="R5/PT1S")
+def wait_for_answer(work: Work, inputs: Question) -> Registered | Pending:
+    """Ask the recorder for an answer, once, and wait for it without a place."""
+    completion = work.completion(deadline=timedelta(hours=1))
+    number = _registered(work, inputs, reconciled=True, asks=completion.url).number
+    work.log.info("answer.asked", number=number)
+    return completion.pending
+
+
+def _registered(work: Work, inputs: Registration, *, reconciled: bool, asks: str = "") -> Registered:
     effect = f"{inputs.recorder}/effects/{inputs.key}"
+    sent = {"url": asks, "after": inputs.answer} if isinstance(inputs, Question) else None
 
     def act(sending: Sending) -> int:
         sending.check()
         try:
-            return int(_call("POST", effect)["number"])
+            return int(_call("POST", f"{inputs.recorder}/asks/{inputs.key}" if asks else effect, sent)["number"])
         except urllib.error.HTTPError as error:
             error.close()
             if error.code < 500:
@@ -127,7 +144,8 @@ def _pass(work: Work, inputs: Registration, point: str) -> None:
         work.sleep(0.1)
 
 
-def _call(method: str, url: str) -> Any:
-    request = urllib.request.Request(url, method=method, data=b"" if method == "POST" else None)
+def _call(method: str, url: str, body: Any = None) -> Any:
+    data = json.dumps(body).encode() if body is not None else b""
+    request = urllib.request.Request(url, method=method, data=data if method == "POST" else None)
     with urllib.request.urlopen(request, timeout=CALL_SECONDS) as answer:
         return json.load(answer)

@@ -11,12 +11,15 @@ from click.testing import CliRunner, Result
 from django.db.models.functions import Now
 
 from bptl.cli.main import bptl
+from bptl.tasks.endings import Ending
 from bptl.tasks.error_groups import group_of
-from bptl.tasks.execution.outcomes import Ending
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Event, Task
 from bptl.tasks.retries import NO_RETRY
+from bptl.work_units import registry
 from tests.integration.scene import Scene, completed, fresh
+from tests.integration.tasks.test_completions import waiting
+from tests.integration.workers import units
 
 
 def run(line: str) -> Result:
@@ -275,3 +278,25 @@ def test_what_are_too_many_to_count_is_estimated(scene: Scene, monkeypatch: pyte
         scene.task(Status.DELIVERED, Outcome.COMPLETED)
     assert "about 12000" in run("tasks count").output
     assert json.loads(run("tasks count --json").output) == {"delivered": {"completed": 12_000}}
+
+
+def test_a_waiting_task_is_told_with_its_deadline_and_answered_by_hand(scene: Scene) -> None:
+    registry.load.cache_clear()
+    registry.load().add(units.sign)
+    scene.map("sign", "test.sign")
+    claimed, completion = waiting(scene)
+
+    told = run(f"tasks show {claimed.task_id}").output
+    assert "completion signed #1: waits for an answer until" in told
+    assert f"bptl tasks answer {claimed.task_id}" in told
+    assert completion.token not in run(f"tasks show {claimed.task_id} --json").output
+
+    misfit = run(f"tasks answer {claimed.task_id} --reason paper")
+    assert (misfit.exit_code, "variables.signedBy: is missing" in misfit.output) == (1, True)
+    assert run(f"""tasks answer {claimed.task_id} --var 'signedBy="Bea"' --reason paper""").exit_code == 0
+    assert fresh(claimed).outcome == Outcome.COMPLETED
+
+    claimed, _ = waiting(scene)
+    assert run(f"tasks fail {claimed.task_id} --reason 'nobody comes'").exit_code == 0
+    assert fresh(claimed).outcome == Outcome.FAILED
+    registry.load.cache_clear()

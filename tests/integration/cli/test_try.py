@@ -220,3 +220,13 @@ def test_a_trial_needs_no_django_and_no_database() -> None:
         [sys.executable, "-c", program], env={}, capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_unit_that_waits_for_somebody_outside_is_answered_from_the_command_line(model: Any) -> None:
+    waits = [model(LINE), "--unit=a=demo.wait_for_answer"]
+    stuck = bptl_try(*waits)
+    assert stuck.exit_code == 1
+    assert "demo.wait_for_answer waits for an answer from outside: give --answer 'advies={…}'" in stuck.output
+    assert told(*waits, """--answer=advies={"advies": "positief"}""")["variables"]["advies"] == "positief"
+    misfit = bptl_try(*waits, """--answer=advies={"advies": "misschien"}""")
+    assert (misfit.exit_code, "advies: must be 'positief' or 'negatief'" in misfit.output) == (1, True)

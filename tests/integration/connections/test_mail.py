@@ -137,6 +137,7 @@ class TestTaskMail:
 
         return Work(
             TaskFacts(1, "main", "mail", "x", "i", "p", "a", "", "", 1),
+            unit="mail.send",
             lease_id=None,
             cancellation=Cancellation(),
             engine=Nobody(),

@@ -20,7 +20,7 @@ from bptl.connections.service_models import Application, Service, ServiceGrant
 from bptl.engines.nobody import Nobody
 from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.work_units import registry
-from bptl.work_units.contract import APPLICATION, InvalidInput, NotConnected, NotGranted, TaskFacts
+from bptl.work_units.contract import APPLICATION, InvalidInput, NotConnected, NotGranted, Pending, TaskFacts
 from tests.doubles.outside import Outside
 
 FACTS = TaskFacts(1, "main", "lees", "x", "i", "p", "a", "", "", 1)
@@ -31,6 +31,7 @@ def perform(mapping: TopicMapping, **values: Any) -> Mapping[str, Any]:
     unit = registry.load().get(mapping.unit)
     work = RunningWork(
         FACTS,
+        unit=unit.name,
         lease_id=None,
         cancellation=Cancellation(),
         engine=Nobody(),
@@ -38,7 +39,9 @@ def perform(mapping: TopicMapping, **values: Any) -> Mapping[str, Any]:
         mail=TaskMail,
         record=lambda call: None,
     )
-    return unit.run(work, values)
+    answer = unit.run(work, values)
+    assert not isinstance(answer, Pending)
+    return answer
 
 
 def sent(outside: Outside) -> dict[str, Any]:

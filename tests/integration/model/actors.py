@@ -18,8 +18,9 @@ from bptl.tasks import actions, leases
 from bptl.tasks.actions import ActionRefused
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution.claim import Claim, claim
-from bptl.tasks.execution.outcomes import Doubt, Ended, Ending, doubt, store
+from bptl.tasks.execution.outcomes import Doubt, Ended, doubt, store
 from bptl.tasks.execution.run import Assignment, run
 from bptl.tasks.intake.fetches import abandon, announce, never_sent
 from bptl.tasks.intake.record import record
@@ -213,7 +214,7 @@ class Worker(Process):
             del self.runs[claimed.lease_id]
         if isinstance(ending, Doubt):
             doubt(claimed.task_id, claimed.lease_id, ending.reason)
-        elif ending is not None and store(self.id, [Ended(claimed.task_id, claimed.lease_id, ending)]):
+        elif isinstance(ending, Ending) and store(self.id, [Ended(claimed.task_id, claimed.lease_id, ending)]):
             self._deliver(_first_report(claimed, ending))
 
     def report(self) -> None:

@@ -16,9 +16,10 @@ from bptl.tasks import actions, leases, search
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer as ReportAnswer
 from bptl.tasks.delivery.report import send
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution.claim import Claim, claim
 from bptl.tasks.execution.outcomes import Ended as RunEnded
-from bptl.tasks.execution.outcomes import Ending, store
+from bptl.tasks.execution.outcomes import store
 from bptl.tasks.filters import TaskFilter
 from bptl.tasks.intake import calls
 from bptl.tasks.intake.calls import Answer, Call, Ended

@@ -12,8 +12,8 @@ from bptl.tasks import actions
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.outbox import LATER_WAITS, REFUSAL_WAITS
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution.claim import Claim
-from bptl.tasks.execution.outcomes import Ending
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.models import Event, Process, Task
 from bptl.tasks.upkeep.sweep import sweep

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bptl.tasks.execution.outcomes import Doubt, Ending
+from bptl.tasks.endings import Ending
+from bptl.tasks.execution.outcomes import Doubt
 from bptl.tasks.lifecycle import Outcome
 from bptl.tasks.models import Effect
 from tests.doubles.zgw.double import ZgwDouble

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from bptl.tasks import actions, leases
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Verdict
-from bptl.tasks.execution.outcomes import Ending
+from bptl.tasks.endings import Ending
 from bptl.tasks.intake.due import due, forget
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.models import Task

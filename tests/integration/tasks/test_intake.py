@@ -240,7 +240,7 @@ def test_the_same_external_task_again_is_decided_by_the_lifecycle_and_ends_the_o
     else:
         kept = (outcome, old.outcome_id, RESULTS[outcome], old.report_tries)
         assert (task.outcome, task.outcome_id, task.result, task.report_tries) == kept
-        assert (task.next_report_at is not None) == (decided in {Status.PERFORMED, Status.UNCERTAIN})
+        assert (task.next_report_at is not None) == (decided in {Status.PERFORMED, Status.UNCERTAIN, Status.WAITING})
 
 
 def test_an_arrival_for_a_held_task_is_taken_over_only_when_the_engine_names_this_fetch(

@@ -13,9 +13,11 @@ from pytest_django.fixtures import Settings
 from bptl.connections import directory
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.engines.variables import encode_all
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
-from bptl.tasks.execution.outcomes import Doubt, Ending
+from bptl.tasks.execution.outcomes import Doubt
 from bptl.tasks.execution.run import assign, run
+from bptl.tasks.execution.waiting import Awaiting
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.lifecycle import Outcome
 from bptl.tasks.models import Effect, ServiceCall
@@ -43,7 +45,7 @@ def mailing(committed_scene: Scene, mailbox: Mailbox, settings: Settings) -> Ite
     assert service_calls.stop()
 
 
-def attempt(lease: Run) -> Ending | Doubt | None:
+def attempt(lease: Run) -> Ending | Doubt | Awaiting | None:
     """The unit runs under a lease, as in a worker."""
     mappings = TopicMapping.objects.select_related("engine").in_bulk()
     return run(assign(lease.claim, mappings), Cancellation())
@@ -61,7 +63,7 @@ def the_next(scene: Scene, lease: Run) -> Run:
     return next_run(scene, lease)
 
 
-def outcome(ending: Ending | Doubt | None) -> Outcome:
+def outcome(ending: Ending | Doubt | Awaiting | None) -> Outcome:
     assert isinstance(ending, Ending)
     return ending.outcome
 

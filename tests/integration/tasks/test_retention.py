@@ -21,7 +21,7 @@ from bptl.tasks.delivery.report import send
 from bptl.tasks.effects import Ledger
 from bptl.tasks.execution.claim import claim
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, outcomes_of
-from bptl.tasks.models import Effect, Event, Fetch, Lease, Process, ServiceCall, Task
+from bptl.tasks.models import Completion, Effect, Event, Fetch, Lease, Process, ServiceCall, Task
 from bptl.tasks.upkeep import retention
 from bptl.tasks.upkeep.retention import Keep, Removed
 from bptl.tasks.upkeep.sweep import sweep
@@ -58,7 +58,7 @@ def age(task: Task, days: float) -> None:
     Task.objects.filter(id=task.id).update(changed_at=Now() - days * DAY)
 
 
-KINDS = (Lease, Effect, Event, ServiceCall)
+KINDS = (Lease, Effect, Event, ServiceCall, Completion)
 
 
 def told(scene: Scene, status: Status, outcome: Outcome, *, days: float, **fields: Any) -> Task:
@@ -97,6 +97,18 @@ def told(scene: Scene, status: Status, outcome: Outcome, *, days: float, **field
         answer_body=PERSONAL,
         error=PERSONAL,
     )
+    Completion.objects.create(
+        task=task,
+        key="signed",
+        number=1,
+        unit="test.sign",
+        lease_id=task.last_lease_id,
+        digest=uuid.uuid4().hex,
+        deadline=Now(),
+        state=Completion.State.USED,
+        answered_at=Now(),
+        answer={"outcome": "failed", "message": PERSONAL},
+    )
     age(task, days)
     return task
 
@@ -128,13 +140,23 @@ def test_personal_data_go_first_and_the_row_later(scene: Scene, status: Status, 
     emptied = fresh(task)
     assert (emptied.emptied, emptied.status, emptied.outcome) == (True, status, outcome)
     assert emptied.changed_at == changed_at
-    assert rows_of(task) == [1, 1, 1, 1, 0]
+    assert rows_of(task) == [1, 1, 1, 1, 0, 1]
 
     age(task, days - 0.1)
     assert run() == Removed()
     age(task, days + 0.1)
     assert run() == Removed(deleted=1)
-    assert rows_of(task) == [0, 0, 0, 0, 0]
+    assert rows_of(task) == [0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("state", ["open", "awaited", "answered"])
+def test_an_address_that_was_never_used_goes_with_the_data(scene: Scene, state: str) -> None:
+    task = told(scene, Status.LOST, Outcome.NONE, days=30.1)
+    Completion.objects.filter(task=task).update(
+        state=state, encrypted_token="token", awaited_at=Now(), answered_at=Now() if state == "answered" else None
+    )
+    assert run() == Removed(emptied=1)
+    assert not Completion.objects.filter(task=task).exists()
 
 
 def test_what_is_no_personal_data_stays_until_the_row_goes(scene: Scene) -> None:
@@ -153,13 +175,14 @@ def test_what_is_no_personal_data_stays_until_the_row_goes(scene: Scene) -> None
 def test_every_table_that_refers_to_tasks_is_emptied_and_deleted_with_them() -> None:
     fields = (field for model in apps.get_models() for field in model._meta.concrete_fields)
     referring = {field.model._meta.db_table for field in fields if field.related_model is Task}
-    assert referring == {"tasks_lease", "tasks_effect", "tasks_event", "tasks_servicecall", "tasks_callback"}
+    tables = {"lease", "effect", "event", "servicecall", "callback", "completion"}
+    assert referring == {f"tasks_{name}" for name in tables}
 
 
 def test_data_that_would_outlive_the_row_go_with_it(scene: Scene) -> None:
     task = told(scene, Status.DELIVERED, Outcome.COMPLETED, days=181)
     assert run(replace(KEEP, data=None)) == Removed(emptied=1, deleted=1)
-    assert rows_of(task) == [0, 0, 0, 0, 0]
+    assert rows_of(task) == [0, 0, 0, 0, 0, 0]
 
 
 def test_what_is_kept_for_ever_is_kept(scene: Scene) -> None:
@@ -169,7 +192,7 @@ def test_what_is_kept_for_ever_is_kept(scene: Scene) -> None:
     assert run(nothing) == Removed()
     assert everything_about(task) == before
     assert run(replace(nothing, data=30 * DAY)) == Removed(emptied=1)
-    assert rows_of(task) == [1, 1, 1, 1, 0]
+    assert rows_of(task) == [1, 1, 1, 1, 0, 1]
 
 
 def test_the_settings_say_days_and_0_is_for_ever(settings: Any) -> None:
@@ -327,21 +350,21 @@ def test_a_call_keeps_its_whole_answer_and_then_goes_whole(scene: Scene, status:
     assert everything_about(task) == before
     age(task, 30.1)
     assert run() == Removed(calls=1)
-    assert rows_of(task) == [0, 0, 0, 0, 0]
+    assert rows_of(task) == [0, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING, Status.WAITING, Status.UNCERTAIN])
 def test_a_call_that_is_under_way_or_waits_for_a_person_stays(scene: Scene, status: Status) -> None:
     task = called(scene, status, days=10_000)
     assert run() == Removed()
-    assert rows_of(task) == [1, 1, 1, 1, 1]
+    assert rows_of(task) == [1, 1, 1, 1, 1, 1]
 
 
 def test_a_call_with_an_effect_whose_end_nobody_knows_stays(scene: Scene) -> None:
     task = called(scene, Status.RETURNED, days=10_000)
     Effect.objects.filter(task=task).update(end="", ended_at=None, result=None)
     assert run() == Removed()
-    assert rows_of(task) == [1, 1, 1, 1, 1]
+    assert rows_of(task) == [1, 1, 1, 1, 1, 1]
 
 
 # small steps
@@ -395,7 +418,7 @@ def test_a_deletion_that_breaks_off_leaves_whole_tasks(scene: Scene, monkeypatch
     _break(monkeypatch, "DELETE FROM tasks_event WHERE", "DELETE FROM tasks_event WHERE 1 / (id - id) > 0 AND")
     with pytest.raises(DatabaseError):
         run()
-    assert rows_of(task) == [1, 1, 1, 1, 0]
+    assert rows_of(task) == [1, 1, 1, 1, 0, 1]
     monkeypatch.undo()
     assert run() == Removed(deleted=1)
 

@@ -12,9 +12,9 @@ from bptl.connections import directory
 from bptl.connections.models import Mapping, MappingService
 from bptl.connections.service_models import Application, Service, ServiceGrant
 from bptl.tasks import queries
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
 from bptl.tasks.execution.claim import Claim
-from bptl.tasks.execution.outcomes import Ending
 from bptl.tasks.execution.run import Unassignable, assign, run
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.intake import calls

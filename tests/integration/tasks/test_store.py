@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from bptl.tasks import leases
+from bptl.tasks.endings import Ending
 from bptl.tasks.error_groups import group_of
-from bptl.tasks.execution.outcomes import Ended, Ending, store
+from bptl.tasks.execution.outcomes import Ended, store
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.models import Task
 from bptl.tasks.retries import Retry

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
-from bptl.tasks.execution.outcomes import Ending
 from bptl.tasks.lifecycle import Outcome
 from bptl.tasks.models import Effect, ServiceCall
 from tests.doubles.zgw.catalogue import DOMEIN, IDENTIFICATIE, RSIN

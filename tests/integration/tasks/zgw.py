@@ -12,9 +12,11 @@ from bptl.connections import directory
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.connections.models import MappingService
 from bptl.connections.service_models import Application, Service, ServiceGrant
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
-from bptl.tasks.execution.outcomes import Doubt, Ending
+from bptl.tasks.execution.outcomes import Doubt
 from bptl.tasks.execution.run import assign, run
+from bptl.tasks.execution.waiting import Awaiting
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.models import Effect
 from tests.doubles.zgw.double import LIMITED, ZgwDouble
@@ -42,7 +44,7 @@ def connected_to(scene: Scene, zgw: ZgwDouble, topic: str, unit: str, services: 
     directory.forget()
 
 
-def attempt(lease: Run) -> Ending | Doubt | None:
+def attempt(lease: Run) -> Ending | Doubt | Awaiting | None:
     """The unit runs under a lease, as in a worker."""
     mappings = TopicMapping.objects.select_related("engine").in_bulk()
     return run(assign(lease.claim, mappings), lease.cancellation)

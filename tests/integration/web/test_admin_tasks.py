@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from bptl.accounts.models import User
-from bptl.tasks.execution.outcomes import Ending
+from bptl.tasks.endings import Ending
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.retries import NO_RETRY
 from bptl.web import admin_tasks

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
+from datetime import timedelta
+
+from pydantic import Field
 
 from pydantic import ConfigDict
 
 from bptl.work_units.contract import (
     BusinessError,
+    Completion,
     Inputs,
     LeaseEnded,
     Outputs,
+    Pending,
     Sending,
     TryAgain,
     Uncertain,
@@ -31,6 +36,10 @@ STOPPED: list[str] = []
 
 PAID: Counter[str] = Counter()
 """Payments that really happened, by idempotency key."""
+
+
+ASKED: defaultdict[str, list[Completion]] = defaultdict(list)
+"""Addresses that units have asked for, by external task."""
 
 
 class Gate(Inputs):
@@ -197,7 +206,43 @@ def what_asks_for_it(work: Work, inputs: Asking) -> Given:
     return Given(given=inputs.callbackUrl)
 
 
+class Question(Inputs):
+    """How long an answer may take, the gate before which the unit asks nothing, and how many attempts fail after it."""
+
+    seconds: float = 3600
+    gate: str = ""
+    failures: int = 0
+
+
+class Signed(Outputs):
+    """What was signed."""
+
+    signed_by: str = Field(alias="signedBy")
+    pages: int = 1
+
+
+@work_unit("test.sign", retry_plan="R3/PT1M", throws={"REFUSED": "nobody signs"})
+def sign(work: Work, inputs: Question) -> Signed | Pending:
+    """Let somebody outside sign."""
+    STARTED[work.task.external_id] += 1
+    completion = work.completion("signed", deadline=timedelta(seconds=inputs.seconds))
+    ASKED[work.task.external_id].append(completion)
+
+    def send(sending: Sending) -> str:
+        sending.check()
+        PAID[f"{work.task.external_id}:{completion.number}"] += 1
+        return completion.url
+
+    work.once(f"send {completion.number}", send, arguments={"url": completion.url})
+    if inputs.gate:
+        GATES[inputs.gate].wait(20)
+    if work.task.attempt <= inputs.failures:
+        raise TryAgain("the printer is away")
+    return completion.pending
+
+
 ALL = (
+    sign,
     wait_at_gate,
     use_zaken,
     try_again,

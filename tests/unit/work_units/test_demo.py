@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -113,6 +114,20 @@ def test_decide_throws_the_bpmn_error_that_it_declares_when_attachments_are_miss
 def test_decide_refuses_a_plan_without_height() -> None:
     with pytest.raises(InvalidInput, match="hoogte: is missing"):
         run(demo.decide, {"bijlagen": []})
+
+
+def test_wait_for_answer_gives_out_its_address_and_waits() -> None:
+    result = run(demo.wait_for_answer, {"hours": 2})
+    assert result.pending is not None
+    completion = result.pending.completion
+    assert (result.variables, completion.key, completion.number) == ({}, "advies", 1)
+    assert result.work.processes.variables()["adviesAdres"] == completion.url
+    assert timedelta(hours=1) < completion.deadline - datetime.now(UTC) <= timedelta(hours=2)
+
+
+def test_wait_for_answer_waits_no_longer_than_it_may() -> None:
+    with pytest.raises(InvalidInput):
+        run(demo.wait_for_answer, {"hours": 8 * 7 * 24 + 1})
 
 
 def test_log_variables_logs_the_task_and_shows_values_at_level_debug_only() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bptl.cli.trial.answers import Answers
 from bptl.cli.trial.path import Path, Step
-from bptl.cli.trial.work import Report, answered, run
+from bptl.cli.trial.work import Report, answered, answered_outside, run
 from bptl.engines import base
 from bptl.engines.base import ExternalTask, FetchRequest, TopicRequest
 from bptl.engines.camunda7.client import Camunda7
@@ -191,6 +191,12 @@ class _Trial:
                 pass_time=self._let_time_pass,
                 effects=self._effects,
             )
+            if report.pending is not None:
+                key = report.pending.completion.key
+                outside = self._answers.take(key)
+                if outside is None:
+                    raise Stuck(f"{unit.name} waits for an answer from outside: give --answer '{key}={{…}}'")
+                report, by = answered_outside(outside, unit, task), f"answer to {unit.name}"
         try:
             self._report(task, report, by)
         except base.NotFound:

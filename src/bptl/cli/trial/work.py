@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bptl.cli.trial.answers import Answer
@@ -18,16 +18,20 @@ from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.tasks.retries import NO_RETRY, Retry, next_retry, plan_of
 from bptl.work_units.contract import (
     BusinessError,
+    Completion,
     Effect,
+    InvalidOutput,
     LeaseEnded,
     MailMessage,
     NeverAgain,
     NotConnected,
+    Pending,
     Rendered,
     Sending,
     TaskFacts,
     TryAgain,
     WorkUnit,
+    check_completion,
 )
 
 ENGINE_NAME = "sandbox"
@@ -35,12 +39,13 @@ ENGINE_NAME = "sandbox"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How the work ended: completed with ``variables``; a BPMN error ``code``; or failed, with ``retry``."""
+    """How the work ended: completed with ``variables``, a BPMN error ``code``, failed with ``retry``, ``pending``."""
 
     variables: Mapping[str, Variable] = field(default_factory=dict)
     code: str = ""
     message: str = ""
     retry: Retry | None = None
+    pending: Pending | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +88,14 @@ class TrialWork(RunningWork):
         self,
         task: TaskFacts,
         *,
+        unit: str,
         engine: Engine,
         pass_time: Callable[[timedelta], None],
         effects: MutableMapping[str, Any],
     ) -> None:
         super().__init__(
             task,
+            unit=unit,
             lease_id=None,
             cancellation=Cancellation(),
             engine=engine,
@@ -106,6 +113,12 @@ class TrialWork(RunningWork):
             self._effects[name] = effect(TrialSending(name))
         return self._effects[name]
 
+    def completion(self, key: str = "answer", *, deadline: timedelta) -> Completion:
+        """An address at which nobody listens: the answer comes from the command line."""
+        check_completion(key, deadline)
+        url = "https://bptl.invalid/api/v1/completions/trial"
+        return Completion(0, key, 1, datetime.now(UTC) + deadline, url, token="trial")  # noqa: S106 - no secret
+
     def sleep(self, seconds: float) -> None:
         """Move the engine's clock by ``seconds``."""
         self._pass_time(timedelta(seconds=seconds))
@@ -116,6 +129,16 @@ def answered(answer: Answer, task: ExternalTask) -> Report:
     if answer.failure:
         return _again(answer.failure, task, plan="")
     return Report(encode_all(answer.variables), code=answer.error, message=answer.message)
+
+
+def answered_outside(answer: Answer, unit: WorkUnit, task: ExternalTask) -> Report:
+    """What an answer reports that somebody outside gives in the place of a unit that waits for it."""
+    if answer.failure or answer.error:
+        return answered(answer, task)
+    try:
+        return Report(encode_all(unit.read_answer(answer.variables)))
+    except InvalidOutput as error:
+        return Report(message=message_of(error), retry=NO_RETRY)
 
 
 def run(
@@ -140,7 +163,7 @@ def run(
         tenant_id=task.tenant_id,
         attempt=attempt,
     )
-    work = TrialWork(facts, engine=engine, pass_time=pass_time, effects=effects)
+    work = TrialWork(facts, unit=unit.name, engine=engine, pass_time=pass_time, effects=effects)
     try:
         values = decode_all(
             task.variables,
@@ -148,7 +171,8 @@ def run(
                 name, process_instance_id=task.process_instance_id, execution_id=task.execution_id or None
             ),
         )
-        return Report(encode_all(unit.run(work, values)))
+        answer = unit.run(work, values)
+        return Report(pending=answer) if isinstance(answer, Pending) else Report(encode_all(answer))
     except BusinessError as error:
         try:
             return Report(encode_all(error.variables), code=error.code, message=shortened(error.message or str(error)))

@@ -24,11 +24,14 @@ from bptl.engines.variables import (
 )
 from bptl.lib.log import get_logger
 from bptl.tasks import traces
+from bptl.tasks.completions import Terms
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
 from bptl.tasks.execution.catchers import Caught, caught
 from bptl.tasks.execution.claim import Claim
 from bptl.tasks.execution.faults import details_of, message_of, shortened
-from bptl.tasks.execution.outcomes import Doubt, Ending
+from bptl.tasks.execution.outcomes import Doubt
+from bptl.tasks.execution.waiting import Awaiting
 from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.tasks.retries import NO_RETRY, Plan, Retry, next_retry, plan_of
 from bptl.work_units.contract import (
@@ -36,6 +39,7 @@ from bptl.work_units.contract import (
     BusinessError,
     LeaseEnded,
     NeverAgain,
+    Pending,
     TaskFacts,
     TryAgain,
     Uncertain,
@@ -112,11 +116,13 @@ def assign(claim: Claim, mappings: MappingOf[int, Mapping]) -> Assignment:
     return Assignment(claim, mapping.engine_name, engines.client(mapping.engine), unit, mapping)
 
 
-def run(assignment: Assignment, cancellation: Cancellation, *, trace: str = "") -> Ending | Doubt | None:
+def run(
+    assignment: Assignment, cancellation: Cancellation, *, trace: str = ""
+) -> Ending | Doubt | Awaiting | None:
     """Run the unit to its end. None when the lease ended meanwhile: there is nothing to report any more.
 
-    Doubt when an effect was left open that nobody can be asked about. ``trace`` is the traceparent of the run, which an
-    instance without a trace is given when it completes.
+    Doubt when an effect was left open that nobody can be asked about. Awaiting when somebody outside gives the outcome.
+    ``trace`` is the traceparent of the run, which an instance without a trace is given when it completes.
 
     Never raises for a fault of the unit, its variables or its services; the ending says it.
     """
@@ -144,6 +150,7 @@ def run(assignment: Assignment, cancellation: Cancellation, *, trace: str = "") 
         )
         work = RunningWork(
             facts,
+            unit=assignment.unit.name,
             lease_id=claim.lease_id,
             cancellation=cancellation,
             engine=assignment.engine,
@@ -152,6 +159,9 @@ def run(assignment: Assignment, cancellation: Cancellation, *, trace: str = "") 
             record=partial(service_calls.record, claim.task_id, claim.lease_id),
         )
         answer = assignment.unit.run(work, values)
+        if isinstance(answer, Pending):
+            terms = Terms(assignment.plan.waits, claim.engine_retries, assignment.unit.name)
+            return Awaiting(answer.completion.id, terms)
         return Ending.completed(_wire({**_trace_of(assignment, trace), **answer}))
     except LeaseEnded:
         return None

@@ -5,8 +5,10 @@ from __future__ import annotations
 from bptl.lib import tracing
 from bptl.lib.spans import Span
 from bptl.tasks import traces
-from bptl.tasks.execution.outcomes import Doubt, Ending
+from bptl.tasks.endings import Ending
+from bptl.tasks.execution.outcomes import Doubt
 from bptl.tasks.execution.run import Assignment
+from bptl.tasks.execution.waiting import Awaiting
 from bptl.tasks.lifecycle import Outcome
 
 
@@ -34,12 +36,14 @@ def span_of(assignment: Assignment) -> Span:
     )
 
 
-def tell(span: Span, ending: Ending | Doubt | None) -> None:
+def tell(span: Span, ending: Ending | Doubt | Awaiting | None) -> None:
     """How a run ended."""
     if ending is None:
         span.failed("lease_ended")
     elif isinstance(ending, Doubt):
         span.failed("uncertain")
+    elif isinstance(ending, Awaiting):
+        span.set("bptl.outcome", "pending")
     else:
         span.set("bptl.outcome", ending.outcome)
         if ending.outcome == Outcome.FAILED:

@@ -29,11 +29,13 @@ from bptl.engines.variables import Variable, decode_all, encode
 from bptl.lib.log import get_logger
 from bptl.work_units.contract import (
     Client,
+    Completion,
     DidNotHappen,
     Effect,
     Happened,
     LeaseEnded,
     Mail,
+    NeverAgain,
     ProcessNotFound,
     Reconcile,
     Refused,
@@ -41,6 +43,7 @@ from bptl.work_units.contract import (
     TaskFacts,
     TryAgain,
     Uncertain,
+    check_completion,
 )
 
 
@@ -98,13 +101,15 @@ class RunGate:
 class RunningWork:
     """The ``work`` of one run. Without ``lease_id`` there is no ledger: a trial brings a ``once`` of its own.
 
-    ``mail`` makes the mail that passes a gate; ``record`` is told of every call to a service, and must not raise.
+    ``unit`` is the name of what runs; ``mail`` makes the mail that passes a gate; ``record`` is told of every call to a
+    service, and must not raise.
     """
 
     def __init__(
         self,
         task: TaskFacts,
         *,
+        unit: str,
         lease_id: uuid.UUID | None,
         cancellation: Cancellation,
         engine: Engine,
@@ -113,6 +118,7 @@ class RunningWork:
         record: Callable[[Call], None],
     ) -> None:
         self._task = task
+        self._unit = unit
         self._cancellation = cancellation
         self._lease_id = lease_id
         self._services = services
@@ -207,6 +213,28 @@ class RunningWork:
             gives_up_after=gives_up_after,
             settles_after=settles_after,
         )
+
+    def completion(self, key: str = "answer", *, deadline: timedelta) -> Completion:
+        """An address at which somebody outside completes this task; see the contract."""
+        check_completion(key, deadline)
+        lease_id = self._lease_id
+        if lease_id is None:
+            raise ValueError("work without a lease has no addresses")
+        # Here, because a trial (bptl try) uses this module without Django's models.
+        from django.conf import settings
+
+        from bptl.tasks import completions, sql
+
+        self._cancellation.check()
+        if not settings.BPTL_PAGES_URL:
+            raise NeverAgain("BPTL does not know its own address, so nobody can answer there: set BPTL_PAGES_URL")
+        row = sql.steadily(
+            lambda: completions.ask(self._task.task_id, lease_id, key=key, unit=self._unit, wait=deadline),
+            wait=self.sleep,
+        )
+        token = row.token
+        url = f"{settings.BPTL_PAGES_URL.rstrip('/')}/{completions.PATH}{token}"
+        return Completion(row.pk, key, row.number, row.deadline, url, token)
 
 
 STARTED_BY = "bptlStartedBy"
@@ -340,7 +368,9 @@ class EngineProcesses:
                 self._as_read[id(value)] = (value, found[name])
         return values
 
-    def set_variables(self, variables: Mapping[str, Any], *, process_instance_id: str | None = None) -> None:
+    def set_variables(
+        self, variables: Mapping[str, Any], *, process_instance_id: str | None = None, effect: str = ""
+    ) -> None:
         """Set variables of an instance, the task's own when none is named."""
         wire = self._encode(variables)
         instance = process_instance_id or self._own_instance
@@ -352,7 +382,7 @@ class EngineProcesses:
 
         # Setting the same values twice changes nothing.
         arguments = {"process_instance": instance, "names": sorted(wire)}
-        self._once(self._numbered("set variables"), set_them, arguments=arguments, idempotent=True)
+        self._once(self._numbered(effect or "set variables"), set_them, arguments=arguments, idempotent=True)
 
     def _numbered(self, name: str) -> str:
         self._count[name] += 1

@@ -70,7 +70,8 @@ WITH {before}incoming AS (
         {_case("report_tries", keep="t.report_tries", otherwise="0")},
         {_case("report_error", keep="t.report_error", otherwise="''")},
         {_case("by_hand", keep="t.by_hand", otherwise="false")},
-        next_report_at = CASE WHEN s.decided IN ('{Status.PERFORMED}', '{Status.UNCERTAIN}') THEN now() END,
+        next_report_at = CASE WHEN s.decided IN ('{Status.PERFORMED}', '{Status.UNCERTAIN}', '{Status.WAITING}')
+            THEN now() END,
         report_refusals = 0, reporter_id = NULL, parked = false, assumed = false, look_at = NULL, retry_at = NULL,
         offer_due = false,
         lease_id = s.lease_id, last_lease_id = s.lease_id, attempts = t.attempts + 1, changed_at = now(),

@@ -120,7 +120,7 @@ _HARMLESS = "'as', 'became', 'try', 'effect', 'stands', 'known_by', 'answer', 'a
 def _empty(status: Status, outcome: Outcome) -> str:
     """Empty tasks and all that belongs to them. Keys of effects stay, and their arguments become REMOVED, which no unit
     can mean: should an engine that was put back to an old backup offer the task again, nothing is repeated in silence.
-    Calls to services and callbacks are nothing but data: they go whole.
+    Calls to services and callbacks are nothing but data: they go whole, as do addresses that were never used.
     """
     return f"""
 WITH {_picked(_over(status, outcome, emptied=False))}, emptied AS (
@@ -140,6 +140,11 @@ WITH {_picked(_over(status, outcome, emptied=False))}, emptied AS (
     UPDATE tasks_event v SET detail = (
         SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each(v.detail) WHERE key IN ({_HARMLESS})
     ) WHERE v.task_id = {_PICKED_IDS} AND v.detail <> '{{}}'
+), answers AS (
+    UPDATE tasks_completion c SET answer = '{{"{REMOVED}": true}}'
+    WHERE c.task_id = {_PICKED_IDS} AND c.state IN ('used', 'expired') AND c.answer IS NOT NULL
+), unused AS (
+    DELETE FROM tasks_completion c WHERE c.task_id = {_PICKED_IDS} AND c.state NOT IN ('used', 'expired')
 ), service_calls AS (
     DELETE FROM tasks_servicecall WHERE task_id = {_PICKED_IDS}
 ), callbacks AS (
@@ -162,6 +167,8 @@ WITH {_picked(condition)}, leases AS (
     DELETE FROM tasks_servicecall WHERE task_id = {_PICKED_IDS}
 ), callbacks AS (
     DELETE FROM tasks_callback WHERE task_id = {_PICKED_IDS}
+), completions AS (
+    DELETE FROM tasks_completion WHERE task_id = {_PICKED_IDS}
 ), gone AS (
     DELETE FROM tasks_task WHERE id = {_PICKED_IDS} RETURNING id
 )

@@ -19,7 +19,7 @@ from bptl.lib.log import get_logger
 from bptl.tasks import leases, sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Outcome, Status
 from bptl.tasks.models import DEAD_AFTER
-from bptl.tasks.upkeep import processes
+from bptl.tasks.upkeep import processes, waiting
 
 log = get_logger(__name__)
 
@@ -49,6 +49,8 @@ class Swept:
     ended: int = 0
     looked_at: int = 0
     freed: int = 0
+    kept: int = 0
+    expired: int = 0
     due: int = 0
 
 
@@ -59,6 +61,8 @@ def sweep(process_id: uuid.UUID, clients: Clients) -> Swept:
     if not found.pending:
         return swept
     engines = _Engines(clients)
+    # Before anything ends: a lock that can still be kept is kept, also by a process that may not judge yet.
+    swept.kept, swept.expired = waiting.keep(clients), waiting.expire()
     if processes.may_judge(process_id):
         swept.buried = processes.bury_dead(process_id)
         swept.ended = _end_leases_of_the_dead(engines) + _end_expired()
@@ -92,8 +96,9 @@ class _Engines:
 
 _LEASES_OF_THE_DEAD = """
 FROM tasks_lease l JOIN tasks_task t ON t.id = l.task_id JOIN tasks_process p ON p.id = l.holder_id
-WHERE l.ended_at IS NULL AND NOT t.parked AND t.status <> 'uncertain' AND p.stopped_at IS NOT NULL
+WHERE l.ended_at IS NULL AND NOT t.parked AND t.status NOT IN ('uncertain', 'waiting') AND p.stopped_at IS NOT NULL
 """
+# Nobody works under the lease of a waiting task: it ends when its lock does, whoever held it.
 
 _OF_THE_DEAD = f"""
 SELECT l.id, l.worker_id, t.engine_id, t.external_id,
@@ -316,7 +321,7 @@ SELECT {processes.SILENT}
     OR EXISTS (SELECT 1 FROM tasks_task t, tasks_process p WHERE {_OF_DEAD_REPORTERS})
     OR EXISTS (SELECT 1 FROM tasks_fetch WHERE {_WATCHED})
     OR EXISTS (SELECT 1 FROM tasks_fetch f, tasks_process p WHERE {_OF_DEAD_FETCHERS})
-    OR EXISTS (SELECT 1 FROM tasks_task WHERE {_TO_LOOK_AT}) AS pending,
+    OR EXISTS (SELECT 1 FROM tasks_task WHERE {_TO_LOOK_AT}) OR {waiting.PENDING} AS pending,
     (SELECT count(*) FROM (SELECT 1 FROM tasks_task WHERE status = '{Status.QUEUED}' LIMIT 1000) q)
     + (SELECT count(*) FROM (SELECT 1 FROM tasks_task WHERE status = '{Status.PERFORMED}' AND NOT parked
         AND next_report_at <= now() LIMIT 1000) p) AS due
