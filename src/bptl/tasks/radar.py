@@ -11,8 +11,9 @@ from functools import partial
 
 from django.utils import timezone
 
-from bptl.connections import engines, mappings
-from bptl.connections.models import Engine
+from bptl.connections import breakers, engines, mappings
+from bptl.connections.breakers import Open
+from bptl.connections.models import Engine, Opening
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.connections.secrets import Undecryptable
 from bptl.engines import base
@@ -47,6 +48,8 @@ class Verdict(StrEnum):
     """Tasks wait for which there is no mapping: nobody will ever fetch them."""
     BROKEN = "broken"
     """Its mapping cannot be used, so that nothing is fetched."""
+    DOWN = "down"
+    """It is not fetched while its engine, or a service that its mapping uses, is known to be down."""
     PAUSED = "paused"
     """Tasks wait, and its mapping is switched off."""
     LATE = "late"
@@ -57,13 +60,14 @@ class Verdict(StrEnum):
     """All is well."""
 
 
-FINDINGS = (Verdict.UNMAPPED, Verdict.BROKEN, Verdict.PAUSED, Verdict.LATE)
+FINDINGS = (Verdict.UNMAPPED, Verdict.BROKEN, Verdict.DOWN, Verdict.PAUSED, Verdict.LATE)
 """What somebody has to look at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One topic of one engine. ``waiting`` is None where the engine has not said it."""
+    """One topic of one engine. ``waiting`` is None where the engine has not said it; ``opening`` is that of the circuit
+    breaker because of which it is not fetched."""
 
     engine: Engine
     topic: str
@@ -74,6 +78,7 @@ class Row:
     problems: Sequence[str]
     held: Mapping[Status, Amount]
     verdict: Verdict
+    opening: Opening | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +115,11 @@ def look(*, within: float) -> Sequence[Group]:
     for mapping in every.prefetch_related("services__service").order_by("id"):
         mapped[mapping.engine_id or 0][mapping.topic].append(mapping)
     held = _held()
+    stopped = breakers.open_now()
     seen = _seen({topic for topics in mapped.values() for topic in topics})
     return [
-        _group(row, heard.get((row.pk, row.updated_at)), mapped[row.pk], held.get(row.pk, {}), seen) for row in rows
+        _group(row, heard.get((row.pk, row.updated_at)), mapped[row.pk], held.get(row.pk, {}), seen, stopped)
+        for row in rows
     ]
 
 
@@ -138,6 +145,7 @@ def _group(
     mapped: Mapping[str, Sequence[TopicMapping]],
     held: Mapping[str, Mapping[Status, Amount]],
     seen: Set[str],
+    stopped: Open,
 ) -> Group:
     answered = heard is not None and heard.error is None
     waiting = {one.topic: one for one in heard.topics} if heard else {}
@@ -150,6 +158,7 @@ def _group(
             mapped=mapped.get(topic, ()),
             held=held.get(topic, {}),
             seen=topic in seen,
+            stopped=stopped,
         )
         for topic in {*waiting, *mapped, *held}
     ]
@@ -167,10 +176,12 @@ def _row(
     mapped: Sequence[TopicMapping],
     held: Mapping[Status, Amount],
     seen: bool,
+    stopped: Open,
 ) -> Row:
     count = waiting.tasks if waiting else 0
     oldest = waiting.oldest if waiting else None
     state, problems = _state(mapped)
+    opening = _opening(mapped, stopped) if state is MappingState.ACTIVE else None
     return Row(
         engine=engine,
         topic=topic,
@@ -180,8 +191,17 @@ def _row(
         mappings=mapped,
         problems=problems,
         held=held,
-        verdict=_verdict(state, count=count, oldest=oldest, unused=answered and not seen),
+        verdict=Verdict.DOWN
+        if opening is not None
+        else _verdict(state, count=count, oldest=oldest, unused=answered and not seen),
+        opening=opening,
     )
+
+
+def _opening(mapped: Sequence[TopicMapping], stopped: Open) -> Opening | None:
+    """Why none of the active mappings of a topic is fetched for, when that is so."""
+    openings = [stopped.stops(mapping) for mapping in mapped if not mapping.paused]
+    return openings[0] if openings and all(openings) else None
 
 
 def _state(mapped: Sequence[TopicMapping]) -> tuple[MappingState, Sequence[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +24,7 @@ from bptl.lib.oauth2 import TokenError
 from bptl.tasks import queries, radar
 from bptl.tasks.lifecycle import Status
 from bptl.tasks.radar import MappingState, Verdict
+from bptl.web import breaker_words
 from bptl.web.rights import needs
 from bptl.web.words import STATUSES, Word
 
@@ -41,6 +42,7 @@ VERDICTS: Mapping[Verdict, Word] = {
         "danger",
         gettext_lazy("Nothing is fetched for this topic until its mapping is mended."),
     ),
+    Verdict.DOWN: Word(gettext_lazy("not fetched: down"), "warning"),
     Verdict.PAUSED: Word(
         gettext_lazy("inactive with tasks waiting"),
         "warning",
@@ -121,7 +123,10 @@ def line(row: radar.Row) -> Line:
         for status, amount in row.held.items()
         if amount.number
     ]
-    return Line(row, VERDICTS[row.verdict], MAPPING_STATES[row.state], held, _tasks(row))
+    verdict = VERDICTS[row.verdict]
+    if row.opening is not None:
+        verdict = replace(verdict, meaning=breaker_words.sentence(row.opening))
+    return Line(row, verdict, MAPPING_STATES[row.state], held, _tasks(row))
 
 
 def _tasks(row: radar.Row, status: Status | None = None) -> str:

@@ -154,10 +154,16 @@ def register(work: Work, inputs: Registration) -> Paid:
     return Paid(receipt=receipt)
 
 
+@work_unit("test.set_variables", retry_plan="R3/PT1M")
+def set_variables(work: Work, inputs: Nothing) -> None:
+    """Set a variable at the task's own engine."""
+    work.processes.set_variables({"naam": "Saskia"})
+
+
 @work_unit("test.doubt_unstorable")
 def doubt_unstorable(work: Work, inputs: Nothing) -> None:
     """Be uncertain for a reason that no database takes."""
     raise Uncertain("pay", "cut after \x00 and \ud800")
 
 
-ALL = (wait_at_gate, try_again, throw, leave, answer_unstorable, greet, pay, register, doubt_unstorable)
+ALL = (wait_at_gate, try_again, throw, leave, answer_unstorable, greet, pay, register, set_variables, doubt_unstorable)

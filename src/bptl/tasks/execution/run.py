@@ -23,11 +23,11 @@ from bptl.engines.variables import (
     encode_all,
 )
 from bptl.lib.log import get_logger
-from bptl.tasks.execution import service_calls
+from bptl.tasks.execution import outages, service_calls
 from bptl.tasks.execution.catchers import Caught, caught
 from bptl.tasks.execution.claim import Claim
 from bptl.tasks.execution.faults import details_of, message_of, shortened
-from bptl.tasks.execution.outcomes import Doubt, Ending
+from bptl.tasks.execution.outcomes import Doubt, Ending, HandedBack
 from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.tasks.retries import NO_RETRY, Plan, Retry, next_retry, plan_of
 from bptl.work_units.contract import (
@@ -100,16 +100,19 @@ def assign(claim: Claim, mappings: MappingOf[int, Mapping]) -> Assignment:
     return Assignment(claim, mapping.engine_name, engines.client(mapping.engine), unit, mapping)
 
 
-def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | None:
+def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | HandedBack | None:
     """Run the unit to its end. None when the lease ended meanwhile: there is nothing to report any more.
 
-    Doubt when an effect was left open that nobody can be asked about.
+    Doubt when an effect was left open that nobody can be asked about; HandedBack when something that the task needs is
+    down, found out before the unit began or by what it met.
 
     Never raises for a fault of the unit, its variables or its services; the ending says it.
     """
     claim = assignment.claim
     if claim.crashes >= QUARANTINE_AFTER:
         return quarantined(assignment)
+    if claim.engine_id is not None and (down := outages.stopping(assignment.mapping)) is not None:
+        return down
     facts = TaskFacts(
         task_id=claim.task_id,
         engine=assignment.engine_name,
@@ -137,6 +140,7 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | 
             services=services.of(assignment.mapping, assignment.unit, application=values.get(APPLICATION)),
             mail=TaskMail,
             record=partial(service_calls.record, claim.task_id, claim.lease_id),
+            admit=outages.admit,
         )
         answer = assignment.unit.run(work, values)
         return Ending.completed(_wire(answer))
@@ -155,10 +159,13 @@ def run(assignment: Assignment, cancellation: Cancellation) -> Ending | Doubt | 
         return _ending_of(assignment, error)
 
 
-def _ending_of(assignment: Assignment, error: Exception | SystemExit) -> Ending:
-    """What a failure of a unit becomes: the mapping's table of error codes first, then what its class says."""
+def _ending_of(assignment: Assignment, error: Exception | SystemExit) -> Ending | HandedBack:
+    """What a failure of a unit becomes: the mapping's table of error codes first, then an outage, then what its class
+    says. Whoever calls the REST API hears of an outage at once, and decides about repeating."""
     if (code := _code_of(assignment.mapping.error_codes, error)) is not None:
         return _thrown(assignment, BusinessError(code, str(error)))
+    if assignment.claim.engine_id is not None and (down := outages.met(assignment.mapping, error)) is not None:
+        return down
     if isinstance(error, TryAgain):
         return _failed(assignment, error, delay=error.delay)
     if isinstance(error, ServiceError):
