@@ -204,9 +204,11 @@ class Floor:
                     self._unended -= 1
             if ending is None and started.overdue:
                 ending = ran_too_long(started.assignment)
+            if ending is None or started.written_off:
+                return
             if isinstance(ending, HandedBack):
                 self._give_back(claimed, ending.reason, after=HAND_BACK)
-            elif ending is not None and not started.written_off:
+            else:
                 self.reporter.put(Finished(claimed, ending))
         except Exception:
             # run() never raises for the unit; a fault of ours must not keep the place. The lease stays until it ends.

@@ -64,7 +64,7 @@ def test_a_maintenance_window_is_told_to_nobody_until_it_is_over_and_the_service
 
 
 def test_an_engine_that_is_known_to_be_down_is_the_incident_of_that_engine(engine: Engine, fleet: None) -> None:
-    breakers.open_automatically(engine, reason="503")
+    breakers.open_automatically(engine, reason="no usable answer")
     rounds.look()
     incident = Incident.objects.get(kind="engine")
-    assert (incident.engine, incident.cause) == (engine, "503")
+    assert (incident.engine, incident.cause) == (engine, "no usable answer")

@@ -25,7 +25,7 @@ from bptl.tasks.execution.run import assign, run
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status
 from bptl.tasks.listening import FETCH_CHANNEL
-from bptl.tasks.models import Event, ServiceCall, Task
+from bptl.tasks.models import Event, Lease, ServiceCall, Task
 from bptl.tasks.upkeep.sweep import sweep
 from bptl.work_units import registry
 from bptl.workers import floor as floors
@@ -215,28 +215,51 @@ def test_a_task_whose_service_is_known_to_be_down_does_not_begin(
     assert spent_nothing(there)
 
 
-def test_a_service_found_by_an_address_in_data_is_not_called_while_it_is_down(
-    scene: Scene, there: FakeEngine, open_floor: OpenFloor, zaken: Service, outside: Outside
-) -> None:
-    other = Service.objects.create(
+def by_an_address_in_data(scene: Scene, zaken: Service) -> Service:
+    """A service that no mapping binds, and topic ``elders`` whose tasks name an address of it."""
+    elsewhere = Service.objects.create(
         name="elders", kind="zrc", address="http://127.0.0.1:1/zaken/", authentication="no_auth"
     )
     application = Application.objects.create(app_id="app", label="App", units=["test.*"])
-    for service in (zaken, other):
+    for service in (zaken, elsewhere):
         ServiceGrant.objects.create(application=application, service=service, as_service=True)
     registry.load().add(reaching.read_zaak)
     mapping = scene.map("elders", "test.read_zaak")
     MappingService.objects.create(mapping=mapping, alias="zrc", service=zaken)
-    breakers.open_automatically(other, reason="nothing answers")
-    variables = {
-        name: {"type": "String", "value": value, "valueInfo": {}}
-        for name, value in {"bptlAppId": "app", "url": other.address + "zaken/1"}.items()
-    }
-    (external,) = queue(scene, there, "elders", variables=variables)
+    return elsewhere
+
+
+def variables_of(service: Service) -> dict[str, dict[str, object]]:
+    values = {"bptlAppId": "app", "url": service.address + "zaken/1"}
+    return {name: {"type": "String", "value": value, "valueInfo": {}} for name, value in values.items()}
+
+
+def test_a_service_found_by_an_address_in_data_is_not_called_while_it_is_down(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor, zaken: Service, outside: Outside
+) -> None:
+    elsewhere = by_an_address_in_data(scene, zaken)
+    breakers.open_automatically(elsewhere, reason="nothing answers")
+    (external,) = queue(scene, there, "elders", variables=variables_of(elsewhere))
     open_floor()
     task = handed_back(external)
     assert "elders is down" in Event.objects.get(task_id=task.id, name="lease.ended").detail["reason"]
     assert not ServiceCall.objects.exists()
+    assert spent_nothing(there)
+
+
+def test_a_topic_that_is_fetched_all_the_same_does_not_spin(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor, open_poller: OpenPoller, zaken: Service, outside: Outside
+) -> None:
+    elsewhere = by_an_address_in_data(scene, zaken)
+    breakers.open_automatically(elsewhere, reason="nothing answers")
+    for _ in range(5):
+        there.add("elders", variables=variables_of(elsewhere))
+    polls, _ = open_poller()
+    open_floor()
+    with polling(polls, there):
+        until(lambda: Task.objects.filter(status=Status.RETURNED).count() == 5)
+        time.sleep(1.5)
+    assert Lease.objects.count() == 5
     assert spent_nothing(there)
 
 
