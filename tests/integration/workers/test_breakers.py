@@ -36,7 +36,8 @@ from tests.doubles.outside import Answer, Asked, Outside
 from tests.integration.connections import units as reaching
 from tests.integration.scene import Scene, lease_of
 from tests.integration.waiting import in_thread, until
-from tests.integration.workers.test_floor import OpenFloor, becomes, queue
+from tests.integration.workers import units
+from tests.integration.workers.test_floor import OpenFloor, becomes, fetched_again, queue
 from tests.integration.workers.test_poller import OpenPoller, polling, queued
 
 WELL = {"omschrijving": "dakkapel"}
@@ -271,6 +272,41 @@ def test_a_caller_of_the_rest_api_hears_of_an_outage_at_once(scene: Scene, zaken
     ending = run(assign(claimed, {mapping.pk: mapping}), Cancellation())
     assert isinstance(ending, Ending)
     assert "zaken is down since" in ending.result["message"]
+
+
+def test_a_task_that_meets_an_outage_after_its_first_effect_is_handed_back_and_repeats_nothing(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor, zaken: Service, outside: Outside
+) -> None:
+    MappingService.objects.create(mapping=scene.map("pay", "test.pay_and_tell"), alias="service", service=zaken)
+    fail(outside)
+    (external,) = queue(scene, there, "pay")
+    open_floor()
+    handed_back(external)
+    assert spent_nothing(there)
+    mend(outside)
+    breakers.close(zaken, reason="mended")
+    fetched_again(scene, external)
+    becomes(external, Status.DELIVERED, Outcome.COMPLETED)
+    assert (units.STARTED[external.id], units.PAID.total()) == (2, 1)
+
+
+def test_an_effect_whose_answer_an_outage_cut_off_is_asked_about_after_it(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor, zaken: Service, outside: Outside
+) -> None:
+    MappingService.objects.create(mapping=scene.map("make", "test.create_once"), alias="service", service=zaken)
+    fail(outside)
+    outside.cut("make")
+    (external,) = queue(scene, there, "make")
+    open_floor()
+    handed_back(external)
+    mend(outside)
+    outside.answer("made", {"url": "zaken/7"})
+    breakers.close(zaken, reason="mended")
+    fetched_again(scene, external)
+    becomes(external, Status.DELIVERED, Outcome.COMPLETED)
+    assert there.completed[external.id] == {"receipt": "zaken/7"}
+    assert [asked.method for asked in outside.asked].count("POST") == 1
+    assert there.failures == []
 
 
 def test_an_engine_that_is_down_for_work_units_hands_their_tasks_back(
