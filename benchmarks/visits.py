@@ -91,9 +91,11 @@ def run(options: argparse.Namespace, logs: Path, say: Callable[[str], None]) -> 
 
 
 def _one_of_each(filled: Filled) -> None:
-    """One row of what no table is filled with: a service, a right to it, a token, an incident, a refused callback."""
+    """One row of what no table is filled with: a service that is down, a right to it, a token, an incident, a refused
+    callback."""
     # Django knows its models only now.
     from bptl.accounts.models import Token, User
+    from bptl.connections import breakers
     from bptl.connections.service_models import Application, Service, ServiceGrant
     from bptl.tasks.models import Callback
     from bptl.telling.models import Incident, Kind
@@ -101,6 +103,7 @@ def _one_of_each(filled: Filled) -> None:
     address = "http://127.0.0.1:1/zaken/api/v1/"
     kind = {"kind": "zrc", "address": address, "authentication": "no_auth"}
     service, _ = Service.objects.get_or_create(name="zaken", defaults=kind)
+    breakers.open_automatically(service, reason="bench")
     for application in Application.objects.all():
         ServiceGrant.objects.get_or_create(application=application, service=service, defaults={"as_service": True})
     owner = User.objects.order_by("pk")[0]

@@ -141,6 +141,7 @@ def rows() -> str:
             *(tasks.Task, tasks.Lease, tasks.Event, tasks.Callback, tasks.Fetch, tasks.Process, tasks.PollLeadership),
             *(telling.Incident, telling.Sighting, telling.Message, telling.Look),
             *(connections.Engine, connections.Mapping, connections.MailTemplate),
+            *(connections.Breaker, connections.Opening),
         ):
             lines += _model(model)
     return _page(lines)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from bptl.accounts import people
 from bptl.cli import stories
-from bptl.connections import access, engines, mappings, service_check
+from bptl.connections import access, breakers, engines, mappings, service_check
 from bptl.connections.findings import Finding, Mark
 from bptl.connections.models import AT_WORK, Engine, Mapping
 from bptl.connections.service_models import Application, Service
@@ -48,7 +48,7 @@ def everything() -> Iterator[Checked]:
     yield from _about("processes", _processes(alive))
     yield from _about("tasks", _tasks(alive))
     for service in Service.objects.filter(active=True).order_by("name"):
-        yield from _about(f"service {service.name}", service_check.check(service))
+        yield from _about(f"service {service.name}", [*_breaker(service), *service_check.check(service)])
     yield from _about("applications", list(_applications()))
     called = list(Mapping.objects.filter(AT_WORK, engine=None).order_by("topic"))
     yield from _about("REST API", [finding for mapping in called for finding in _mapping(mapping)])
@@ -56,11 +56,25 @@ def everything() -> Iterator[Checked]:
     if not rows and not called:
         yield Checked("engines", Finding(Mark.BAD, "there is none; add one with: bptl engines add --help"))
     for engine in rows:
-        yield from _about(f"engine {engine.name}", _engine(engine, pollers=alive.pollers))
+        yield from _about(f"engine {engine.name}", [*_breaker(engine), *_engine(engine, pollers=alive.pollers)])
 
 
 def _about(what: str, findings: Iterator[Finding] | list[Finding]) -> Iterator[Checked]:
     return (Checked(what, finding) for finding in findings)
+
+
+def _breaker(subject: breakers.Subject) -> Iterator[Finding]:
+    opening = breakers.opening(subject)
+    if opening is None:
+        return
+    kind = "service" if isinstance(subject, Service) else "engine"
+    since = f"{timezone.localtime(opening.opened_at):%Y-%m-%d %H:%M}"
+    what = f"in maintenance since {since}, says {opening.opened_by}" if opening.by_hand else f"down since {since}"
+    yield Finding(
+        Mark.DOUBT,
+        f"{what}: {opening.reason}. Nothing is fetched that needs it until it answers again, or somebody says: "
+        f"bptl breakers close --{kind} {subject.name}",
+    )
 
 
 def _units() -> Iterator[Finding]:

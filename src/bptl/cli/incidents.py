@@ -38,7 +38,7 @@ def list_incidents(ended: bool, as_json: bool) -> None:
             "since": incident.began_at.isoformat(timespec="seconds"),
             "until": incident.ended_at.isoformat(timespec="seconds") if incident.ended_at else "",
             "told": incident.told_at.isoformat(timespec="seconds") if incident.told_at else "",
-            "to": [target.address for target in owners.targets(incident.mapping)],
+            "to": [target.address for target in owners.of_incident(incident)],
             "muted_until": incident.muted_until.isoformat(timespec="seconds") if incident.muted_until else "",
         }
         for incident in found

@@ -21,6 +21,7 @@ VERBS = (
     Verb("alive", "bptl.cli.alive", "Does the process of this container live? For health checks."),
     Verb("engines", "bptl.cli.engines", "The engines that BPTL works for."),
     Verb("services", "bptl.cli.services", "The outside services that work units call."),
+    Verb("breakers", "bptl.cli.breakers", "Services and engines that are known to be down; maintenance windows."),
     Verb("applications", "bptl.cli.applications", "For whom tasks are done, and what may be used for them."),
     Verb("mappings", "bptl.cli.mappings", "Which work unit does which topic."),
     Verb("configure", "bptl.cli.configure", "Bring engines, services, applications and mappings to what a file says."),

@@ -34,6 +34,7 @@ class Options(TlsOptions):
     outway: str | None
     fsc_grant_hash: str | None
     timeout: int | None
+    slow_after: float | None
     records: str | None
     test_path: str | None
     most_at_once: int | None
@@ -54,6 +55,7 @@ COLUMNS = {
     "outway": "outway",
     "fsc_grant_hash": "fsc_grant_hash",
     "timeout": "timeout_seconds",
+    "slow_after": "slow_after_seconds",
     "records": "data_class",
     "test_path": "test_path",
     "most_at_once": "most_at_once",
@@ -80,6 +82,11 @@ def described(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--outway", help="Where requests go when an NLX or FSC outway stands before it; '': directly."),
         click.option("--fsc-grant-hash", help="Sent to an FSC outway as Fsc-Grant-Hash."),
         click.option("--timeout", type=click.IntRange(1, 600), help="Seconds for a whole call; default 10."),
+        click.option(
+            "--slow-after",
+            type=click.FloatRange(0.1, 600),
+            help="Seconds from which on a call counts as bad for its circuit breaker; default half of the time-out.",
+        ),
         click.option("--records", help="Bodies that are kept with tasks: ordinary, personal or secret (none)."),
         click.option("--test-path", help="What the connection test asks for, relative to the address."),
         click.option(

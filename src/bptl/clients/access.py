@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from requests import PreparedRequest, Session
@@ -23,7 +24,8 @@ class Anonymous(AuthBase):
 class Access:
     """``address`` is the root of the API as it stands in data, and ends with a slash; ``outway`` is where requests
     really go when an NLX or FSC outway stands before it. ``session`` keeps the connections and holds no credentials,
-    since all applications share it; ``auth`` adds those of one application. ``timeout`` is seconds, for a whole call.
+    since all applications share it; ``auth`` adds those of one application. ``timeout`` is seconds, for a whole call;
+    one that takes longer than ``slow_after`` seconds is slow.
     """
 
     service: str
@@ -33,6 +35,7 @@ class Access:
     auth: AuthBase = field(default_factory=Anonymous, repr=False)
     outway: str = ""
     timeout: float = 10.0
+    slow_after: float = math.inf
     data_class: DataClass = DataClass.ORDINARY
 
     def owns(self, url: str) -> bool:

@@ -106,6 +106,7 @@ class ServiceClient:
             error = str(fault)
             raise
         finally:
+            seconds = time.monotonic() - began
             self._gate.leave(
                 Call(
                     service=self.access.service,
@@ -113,7 +114,9 @@ class ServiceClient:
                     method=method,
                     url=url,
                     began_at=began_at,
-                    seconds=time.monotonic() - began,
+                    seconds=seconds,
+                    # What was given a time of its own, such as a large document, may take it.
+                    slow=timeout is None and seconds > self.access.slow_after,
                     status=answer.status if answer is not None else None,
                     error=error,
                     request_type=content_type or ("multipart/form-data" if files else ""),

@@ -2,6 +2,7 @@
 
     ServiceError
     ├── NotSent          no connection was opened: nothing happened, again later
+    │   └── BreakerOpen      the service is known to be down: it was not called
     ├── NoAnswer         sent, cut or timed out: it may have happened, again later
     ├── Failed           a 5xx: it may have happened, again later
     ├── Busy             a 429 or 408: refused for now, nothing happened, again after ``delay``
@@ -69,6 +70,10 @@ class NotSent(ServiceError):
     """No connection could be opened."""
 
     did_not_happen = True
+
+
+class BreakerOpen(NotSent):
+    """The circuit breaker of the service is open: who would call it now is sent away."""
 
 
 class NoAnswer(ServiceError):

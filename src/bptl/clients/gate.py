@@ -13,8 +13,9 @@ from bptl.clients.access import DataClass
 class Call:
     """One call that has ended. ``url`` is the address as it stands in data, whichever outway it went through.
 
-    ``status`` is None without an answer, and then ``error`` says why. ``seconds`` is how long it took. Bodies are as
-    they were sent and received: whoever keeps them redacts them first (``bptl.clients.records``).
+    ``status`` is None without an answer, and then ``error`` says why. ``seconds`` is how long it took, ``slow`` whether
+    that is more than its service should need. Bodies are as they were sent and received: whoever keeps them redacts
+    them first (``bptl.clients.records``).
     """
 
     service: str
@@ -23,6 +24,7 @@ class Call:
     url: str
     began_at: datetime
     seconds: float
+    slow: bool = False
     status: int | None = None
     error: str = ""
     request_type: str = ""

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from bptl.connections import bindings, plans
+from bptl.connections.breakers import Open
 from bptl.connections.models import AT_WORK, WITHOUT_ENGINE, Engine, Mapping, MappingService
 from bptl.connections.service_models import Service
 from bptl.engines.base import TopicRequest
@@ -175,6 +176,13 @@ class FilterGroup:
     def oldest_first(self) -> bool:
         """Whether the oldest task comes first."""
         return self.mappings[0].oldest_first
+
+    def without(self, stopped: Open) -> FilterGroup | None:
+        """The group without mappings whose engine or services are down; None when nothing is left."""
+        if not stopped:
+            return self
+        left = tuple(mapping for mapping in self.mappings if stopped.stops(mapping) is None)
+        return FilterGroup(self.engine, left) if left else None
 
     @property
     def limits(self) -> Limits:

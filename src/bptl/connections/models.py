@@ -15,6 +15,8 @@ from django.utils.translation import gettext_lazy as _
 
 from bptl.connections import addresses, plans
 from bptl.connections.addresses import checked
+from bptl.connections.breaker_models import Breaker as Breaker  # noqa: PLC0414 - Django finds models here
+from bptl.connections.breaker_models import Opening as Opening  # noqa: PLC0414 - Django finds models here
 from bptl.connections.encrypted import Clear, EncryptedField
 from bptl.connections.mail_models import MailTemplate as MailTemplate  # noqa: PLC0414 - Django finds models here
 from bptl.connections.service_models import Service

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
-from bptl.clients.access import Access, Anonymous, Kind
+from bptl.clients.access import Access, Kind
 from bptl.clients.client import ServiceClient
 from bptl.clients.errors import (
     Busy,
@@ -120,7 +120,7 @@ def _ask(service: Service, grant: ServiceGrant | None) -> Iterator[Finding]:
     witness = Witness(access.auth)
     began = time.monotonic()
     try:
-        _call(service, replace(access, auth=witness))
+        call(service, replace(access, auth=witness))
     except ServiceError as error:
         yield _refusal(service, grant, error, witness)
     else:
@@ -141,10 +141,11 @@ def _ask(service: Service, grant: ServiceGrant | None) -> Iterator[Finding]:
         )
 
 
-def _call(service: Service, access: Access) -> None:
+def call(service: Service, access: Access, *, timeout: float | None = None) -> None:
+    """Ask for the list of the test; ``timeout`` (seconds) replaces the service's. Raises ServiceError."""
     headers = HEADERS.get(access.kind, {})
     path = service.test_path or PATHS[access.kind]
-    ServiceClient(access, OpenGate(), headers=headers).call("GET", path)
+    ServiceClient(access, OpenGate(), headers=headers).call("GET", path, timeout=timeout)
 
 
 def _refusal(service: Service, grant: ServiceGrant | None, error: ServiceError, witness: Witness) -> Finding:
@@ -214,7 +215,7 @@ def _manners(service: Service) -> Iterator[Finding]:
     if service.authentication == ServiceAuthentication.NONE:
         return
     try:
-        _call(service, replace(sessions.access(service, None), auth=Anonymous()))
+        call(service, sessions.stranger(service))
     except Rejected:
         yield Finding(Mark.GOOD, _("the login is looked at: the same question without it was refused"))
     except ServiceError:

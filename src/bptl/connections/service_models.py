@@ -93,6 +93,13 @@ class Service(Tls):
         validators=[MinValueValidator(1), MaxValueValidator(600)],
         help_text=_("For a whole call."),
     )
+    slow_after_seconds = models.FloatField(
+        _("slow after (seconds)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.1), MaxValueValidator(600)],
+        help_text=_("Calls that take longer count as bad for its circuit breaker; empty: half of the time-out."),
+    )
     most_at_once = models.PositiveIntegerField(
         _("most tasks at once"),
         null=True,
@@ -183,6 +190,10 @@ class Service(Tls):
                 name="service_timeout_1_to_600_s",
                 condition=models.Q(timeout_seconds__gte=1, timeout_seconds__lte=600),
             ),
+            models.CheckConstraint(
+                name="service_slow_after_is_positive",
+                condition=models.Q(slow_after_seconds=None) | models.Q(slow_after_seconds__gt=0),
+            ),
             whole_pair("service_certificate_with_key"),
         ]
 
@@ -216,6 +227,11 @@ class Service(Tls):
             raise ValidationError({missing: _("A client id and its secret need each other.")})
         if not HEADER_NAME.fullmatch(self.header):
             raise ValidationError({"header": _("This is no name of a header, such as X-Api-Key.")})
+
+    @property
+    def slow_after(self) -> float:
+        """Seconds from which on a call of it is slow."""
+        return self.slow_after_seconds or self.timeout_seconds / 2
 
     @property
     def has_credentials(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -61,14 +62,19 @@ _logins: Lives[AuthBase] = Lives()
 
 def access(service: Service, grant: ServiceGrant | None) -> Access:
     """``service`` with the credentials of ``grant``; None: with its own. Raises secrets.Undecryptable."""
+    return replace(stranger(service), auth=login(service, grant))
+
+
+def stranger(service: Service) -> Access:
+    """``service`` without credentials."""
     return Access(
         service.name,
         Kind(service.kind),
         service.address,
         session(service),
-        auth=login(service, grant),
         outway=service.outway,
         timeout=float(service.timeout_seconds),
+        slow_after=service.slow_after,
         data_class=data_class(service),
     )
 

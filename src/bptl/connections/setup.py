@@ -86,6 +86,7 @@ class ServiceItem(Reached):
     outway: str = ""
     fsc_grant_hash: str = ""
     timeout_seconds: int = 10
+    slow_after_seconds: float | None = None
     data_class: str = ""
     test_path: str = ""
     most_at_once: int | None = Field(None, description="Tasks that run at the same time and use it.")

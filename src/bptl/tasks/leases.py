@@ -114,7 +114,7 @@ WITH seen AS (
         lease_id = NULL, reporter_id = NULL, next_report_at = NULL, changed_at = now(),
         retry_at = CASE WHEN t.engine_id IS NULL THEN NULL ELSE
             CASE %s::text WHEN '{LeaseEnd.EXPIRED}' THEN seen.expiry + interval '1 second'
-            WHEN '{LeaseEnd.GIVEN_BACK}' THEN now() + interval '0.5 second'
+            WHEN '{LeaseEnd.GIVEN_BACK}' THEN now() + %s + interval '0.5 second'
             WHEN '{LeaseEnd.PROCESS_DEAD}' THEN now() + interval '0.5 second' END END,
         look_at = CASE WHEN t.engine_id IS NULL OR (%s AND t.status IN ({_HELD_STATUSES})) THEN NULL
             ELSE now() + %s END
@@ -134,18 +134,27 @@ RETURNING task_id
 LOOK_SOON = timedelta(seconds=5)
 
 
-def end(lease_ids: Sequence[uuid.UUID], *, how: LeaseEnd, reason: str, unbegun: bool = False) -> int:
+def end(
+    lease_ids: Sequence[uuid.UUID],
+    *,
+    how: LeaseEnd,
+    reason: str,
+    unbegun: bool = False,
+    offered_after: timedelta = timedelta(),
+) -> int:
     """End live leases that have no report: queued and running tasks become *returned* (*lost* when the engine no longer
     knows them), a stored outcome stays for the next lease. Answers how many were still live.
 
     A 404 moves no task that has an outcome (design, rule 1); the sweep soon asks the engine about what is not lost.
-    ``unbegun``: only of tasks that no worker has begun meanwhile.
+    ``unbegun``: only of tasks that no worker has begun meanwhile. ``offered_after``: how long what is given back stays
+    locked.
     """
     if not lease_ids:
         return 0
     ids = [str(lease_id) for lease_id in lease_ids]
     lost = how is LeaseEnd.LOST
-    rows = sql.query(_END, [ids, unbegun, lost, how is LeaseEnd.PROCESS_DEAD, how, lost, LOOK_SOON, how, how, reason])
+    dead = how is LeaseEnd.PROCESS_DEAD
+    rows = sql.query(_END, [ids, unbegun, lost, dead, how, offered_after, lost, LOOK_SOON, how, how, reason])
     if rows:
         log.warning("leases.ended", ended_as=how, reason=reason, tasks=[row.task_id for row in rows])
         limits.tell_room()
@@ -163,10 +172,11 @@ def offered(task_id: int) -> None:
     sql.query(_OFFERED, [task_id])
 
 
-def give_back(external_id: str, *, worker_id: str, engine: Engine) -> bool:
-    """Let another fetch take it at once. False when the engine gave no answer: then the lock runs out by itself."""
+def give_back(external_id: str, *, worker_id: str, engine: Engine, after: timedelta = GIVE_BACK) -> bool:
+    """Let another fetch take it at once, or ``after`` a while. False when the engine gave no answer: then the lock runs
+    out by itself."""
     try:
-        engine.extend(external_id, worker_id=worker_id, duration=GIVE_BACK)
+        engine.extend(external_id, worker_id=worker_id, duration=after)
     except (NotFound, LockRefused):
         return True
     except EngineUnavailable as error:

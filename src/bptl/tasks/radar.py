@@ -11,8 +11,9 @@ from functools import partial
 
 from django.utils import timezone
 
-from bptl.connections import engines, mappings
-from bptl.connections.models import Engine
+from bptl.connections import breakers, engines, mappings
+from bptl.connections.breakers import Open
+from bptl.connections.models import Engine, Opening
 from bptl.connections.models import Mapping as TopicMapping
 from bptl.connections.secrets import Undecryptable
 from bptl.engines import base
@@ -48,6 +49,8 @@ class Verdict(StrEnum):
     """Tasks wait for which there is no mapping: nobody will ever fetch them."""
     BROKEN = "broken"
     """Its mapping cannot be used, so that nothing is fetched."""
+    DOWN = "down"
+    """It is not fetched while its engine, or a service that its mapping uses, is known to be down."""
     PAUSED = "paused"
     """Tasks wait, and its mapping is switched off."""
     LATE = "late"
@@ -60,13 +63,14 @@ class Verdict(StrEnum):
     """All is well."""
 
 
-FINDINGS = (Verdict.UNMAPPED, Verdict.BROKEN, Verdict.PAUSED, Verdict.LATE, Verdict.FULL)
+FINDINGS = (Verdict.UNMAPPED, Verdict.BROKEN, Verdict.DOWN, Verdict.PAUSED, Verdict.LATE, Verdict.FULL)
 """What somebody has to look at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One topic of one engine. ``waiting`` is None where the engine has not said it."""
+    """One topic of one engine. ``waiting`` is None where the engine has not said it; ``opening`` is that of the circuit
+    breaker because of which it is not fetched."""
 
     engine: Engine
     topic: str
@@ -79,6 +83,7 @@ class Row:
     verdict: Verdict
     full: Limit | None = None
     """A limit that has no room; only where tasks wait for it."""
+    opening: Opening | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +120,11 @@ def look(*, within: float) -> Sequence[Group]:
     for mapping in every.prefetch_related("services__service").order_by("id"):
         mapped[mapping.engine_id or 0][mapping.topic].append(mapping)
     held = _held()
+    stopped = breakers.open_now()
     seen = _seen({topic for topics in mapped.values() for topic in topics})
     known = limits.read()
     return [
-        _group(row, heard.get((row.pk, row.updated_at)), mapped[row.pk], held.get(row.pk, {}), seen, known)
+        _group(row, heard.get((row.pk, row.updated_at)), mapped[row.pk], held.get(row.pk, {}), seen, known, stopped)
         for row in rows
     ]
 
@@ -146,6 +152,7 @@ def _group(
     held: Mapping[str, Mapping[Status, Amount]],
     seen: Set[str],
     known: Sequence[Limit],
+    stopped: Open,
 ) -> Group:
     answered = heard is not None and heard.error is None
     waiting = {one.topic: one for one in heard.topics} if heard else {}
@@ -159,6 +166,7 @@ def _group(
             held=held.get(topic, {}),
             seen=topic in seen,
             full=_full(mapped.get(topic, ()), known),
+            stopped=stopped,
         )
         for topic in {*waiting, *mapped, *held}
     ]
@@ -177,10 +185,12 @@ def _row(
     held: Mapping[Status, Amount],
     seen: bool,
     full: Limit | None,
+    stopped: Open,
 ) -> Row:
     count = waiting.tasks if waiting else 0
     oldest = waiting.oldest if waiting else None
     state, problems = _state(mapped)
+    opening = _opening(mapped, stopped) if state is MappingState.ACTIVE else None
     return Row(
         engine=engine,
         topic=topic,
@@ -190,8 +200,11 @@ def _row(
         mappings=mapped,
         problems=problems,
         held=held,
-        verdict=_verdict(state, count=count, oldest=oldest, unused=answered and not seen, full=full is not None),
+        verdict=Verdict.DOWN
+        if opening is not None
+        else _verdict(state, count=count, oldest=oldest, unused=answered and not seen, full=full is not None),
         full=full if count else None,
+        opening=opening,
     )
 
 
@@ -203,6 +216,12 @@ def _full(mapped: Sequence[TopicMapping], known: Sequence[Limit]) -> Limit | Non
         if not mapping.paused
     ]
     return without[0] if without and None not in without else None
+
+
+def _opening(mapped: Sequence[TopicMapping], stopped: Open) -> Opening | None:
+    """Why none of the active mappings of a topic is fetched for, when that is so."""
+    openings = [stopped.stops(mapping) for mapping in mapped if not mapping.paused]
+    return openings[0] if openings and all(openings) else None
 
 
 def _state(mapped: Sequence[TopicMapping]) -> tuple[MappingState, Sequence[str]]:

@@ -37,7 +37,7 @@ def write(look: Look, now: datetime) -> int:
     rows: dict[str, list[tuple[Incident, int]]] = defaultdict(list)
     for incident in _happened(began, ended):
         count = Sighting.objects.filter(incident=incident, seen_at__gte=began, seen_at__lt=ended).count()
-        for target in owners.targets(incident.mapping):
+        for target in owners.of_incident(incident):
             if target.channel == Message.Channel.MAIL:
                 rows[target.address].append((incident, count))
     messages = [
@@ -56,5 +56,5 @@ def _happened(began: datetime, ended: datetime) -> list[Incident]:
     """Incidents with something new in a period, and states that lasted in it; of the last only what was told."""
     tasks = Q(sightings__seen_at__gte=began, sightings__seen_at__lt=ended)
     states = Q(tells__gt=0, sightings=None, began_at__lt=ended) & (Q(ended_at=None) | Q(ended_at__gte=began))
-    found = Incident.objects.filter(tasks | states).distinct().select_related("mapping", "engine")
+    found = Incident.objects.filter(tasks | states).distinct().select_related("mapping", "engine", "service")
     return list(found.order_by("id"))

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from bptl.connections.models import Engine, Mapping
+from bptl.connections.service_models import Service
 
 
 class Kind(models.TextChoices):
@@ -25,6 +26,7 @@ class Kind(models.TextChoices):
     UNCERTAIN = "uncertain", _("nobody knows whether an effect happened: a person decides")
     MAPPING = "mapping", _("a mapping is broken: nothing is fetched for it")
     ENGINE = "engine", _("an engine is not reached")
+    SERVICE = "service", _("a service is down: nothing is fetched that needs it")
     WORKERS = "workers", _("no worker lives: nothing is done")
     POLLERS = "pollers", _("no long-polling worker lives: nothing is fetched")
 
@@ -44,6 +46,9 @@ class Incident(models.Model):
         Mapping, verbose_name=_("mapping"), on_delete=models.SET_NULL, null=True, related_name="+"
     )
     engine = models.ForeignKey(Engine, verbose_name=_("engine"), on_delete=models.SET_NULL, null=True, related_name="+")
+    service = models.ForeignKey(
+        Service, verbose_name=_("service"), on_delete=models.SET_NULL, null=True, related_name="+"
+    )
     topic = models.CharField(_("topic"), max_length=255, blank=True)
     error_group = models.CharField(_("error group"), max_length=64, blank=True)
     cause = models.CharField(

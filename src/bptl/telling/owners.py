@@ -1,4 +1,7 @@
-"""Whom an incident is told: the owner of its mapping, else the installation's own addresses."""
+"""Whom an incident is told: the owner of its mapping, else the installation's own addresses.
+
+Of a service that is down all owners are told whose mappings use it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from bptl.connections.models import Mapping
-from bptl.telling.models import Message
+from bptl.telling.models import Incident, Message
 
 MAIL, WEBHOOK = Message.Channel.MAIL, Message.Channel.WEBHOOK
 
@@ -37,6 +40,15 @@ def targets(mapping: Mapping | None) -> list[Target]:
     if mapping.owner_webhook:
         own.append(Target(WEBHOOK, mapping.owner_webhook, mapping.pk))
     return own
+
+
+def of_incident(incident: Incident) -> list[Target]:
+    """Everybody whom an incident concerns, each address once."""
+    if incident.service is None:
+        return targets(incident.mapping)
+    users = Mapping.objects.filter(services__service=incident.service).distinct().order_by("id")
+    found = [target for mapping in users for target in targets(mapping)] or of_installation()
+    return list({(target.channel, target.address): target for target in reversed(found)}.values())[::-1]
 
 
 def secret(message: Message) -> str:

@@ -21,7 +21,11 @@ GOES_ON_AFTER = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), 
 
 def tell_due(now: datetime) -> int:
     """Plan what is due of open incidents; answers how many messages were planned."""
-    due = Incident.objects.filter(ended_at=None, tell_at__lte=now).select_related("mapping", "engine").order_by("id")
+    due = (
+        Incident.objects.filter(ended_at=None, tell_at__lte=now)
+        .select_related("mapping", "engine", "service")
+        .order_by("id")
+    )
     return sum(_tell(incident, now) for incident in due)
 
 
@@ -62,8 +66,7 @@ def write(incident: Incident, why: Message.Why) -> int:
     """One message to everybody whom the incident concerns; answers how many."""
     told = words.of_incident(incident, why)
     messages = [
-        message(target, why, told, incident=incident, number=incident.tells)
-        for target in owners.targets(incident.mapping)
+        message(target, why, told, incident=incident, number=incident.tells) for target in owners.of_incident(incident)
     ]
     return len(Message.objects.bulk_create(messages))
 

@@ -35,7 +35,7 @@ class IncidentStory:
 
 
 def _all() -> QuerySet[Incident]:
-    return Incident.objects.select_related("mapping", "engine").order_by("-id")
+    return Incident.objects.select_related("mapping", "engine", "service").order_by("-id")
 
 
 def open_incidents() -> Sequence[Incident]:
@@ -58,7 +58,7 @@ def story(incident_id: int) -> IncidentStory:
     return IncidentStory(
         incident,
         list(incident.messages.order_by("-planned_at")[:MOST_MESSAGES]),
-        owners.targets(incident.mapping),
+        owners.of_incident(incident),
         list(incident.sightings.order_by("-seen_at", "-task_id").values_list("task_id", flat=True)[:20]),
     )
 

@@ -11,8 +11,11 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.db.models import Q
+from django.db.models.functions import Now
+
 from bptl.connections import mappings
-from bptl.connections.models import AT_WORK, Engine, Mapping
+from bptl.connections.models import AT_WORK, Engine, Mapping, Opening
 from bptl.lib.redaction import redact
 from bptl.tasks import queries, sql
 from bptl.tasks.error_groups import cause_of
@@ -93,6 +96,7 @@ class _Group(NamedTuple):
     engine_id: int | None
     topic: str
     error_group: str
+    service_id: int | None = None
 
 
 def failures(look: Look, now: datetime) -> int:
@@ -141,11 +145,13 @@ def states(now: datetime) -> int:
     """Open incidents of states that are wrong now, and end those of states that are right again; answers messages."""
     wrong = {**_broken_mappings(), **_silent_fleet()}
     silent, unknown = _silent_engines()
-    wrong |= silent
+    wrong |= {**silent, **_open_breakers()}
     for group, cause in wrong.items():
         _open(group, now, cause=cause, hold=HOLD.get(Kind(group.kind), timedelta()))
     keys = {(group.kind, group.key) for group in wrong}
-    opened = Incident.objects.filter(ended_at=None).exclude(kind__in=OF_TASKS).select_related("mapping", "engine")
+    opened = (
+        Incident.objects.filter(ended_at=None).exclude(kind__in=OF_TASKS).select_related("mapping", "engine", "service")
+    )
     over = [
         incident
         for incident in opened
@@ -159,7 +165,9 @@ def states(now: datetime) -> int:
 def quiet(now: datetime) -> int:
     """End incidents of which no task is left and nothing new came for a while; answers how many messages."""
     ids = [row.id for row in sql.query(_QUIET, [QUIET])]
-    return plan.end(Incident.objects.filter(id__in=ids).select_related("mapping", "engine"), now) if ids else 0
+    return (
+        plan.end(Incident.objects.filter(id__in=ids).select_related("mapping", "engine", "service"), now) if ids else 0
+    )
 
 
 def _broken_mappings() -> dict[_Group, str]:
@@ -185,6 +193,20 @@ def _silent_engines() -> tuple[dict[_Group, str], set[int]]:
         elif not row.answered:
             unknown.add(engine.pk)
     return silent, unknown
+
+
+def _open_breakers() -> dict[_Group, str]:
+    """What is known to be down. Who opened a breaker by hand knows it, until the window is over."""
+    down = Opening.objects.filter(closed_at=None).filter(Q(opened_by="") | Q(until__lte=Now()))
+    groups = {}
+    for opening in down.select_related("breaker"):
+        breaker = opening.breaker
+        if breaker.service_id is not None:
+            group = _Group(Kind.SERVICE, f"s{breaker.service_id}", None, None, "", "", breaker.service_id)
+        else:
+            group = _Group(Kind.ENGINE, f"e{breaker.engine_id}", None, breaker.engine_id, "", "")
+        groups[group] = said(opening.reason)[:500]
+    return groups
 
 
 def _silent_fleet() -> dict[_Group, str]:

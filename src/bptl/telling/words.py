@@ -98,7 +98,11 @@ def _block(incident: Incident, count: int) -> str:
 
 def _what(incident: Incident) -> tuple[str, str]:
     """What happens, and what to do about it."""
-    told = {"topic": incident.topic, "engine": incident.engine.name if incident.engine else "–"}
+    told = {
+        "topic": incident.topic,
+        "engine": incident.engine.name if incident.engine else "–",
+        "service": incident.service.name if incident.service else "–",
+    }
     match incident.kind:
         case Kind.FAILED:
             return (
@@ -124,6 +128,11 @@ def _what(incident: Incident) -> tuple[str, str]:
             return (
                 _("engine %(engine)s is not reached") % told,
                 _("Look whether it runs, and whether address, login and network are right: bptl engines test."),
+            )
+        case Kind.SERVICE:
+            return (
+                _("service %(service)s is down, nothing is fetched that needs it") % told,
+                _("Look whether it runs. It is probed all the time: once it answers, its tasks are fetched again."),
             )
         case Kind.WORKERS:
             return _("no worker lives, nothing is done"), _("Start one with bptl work.")
@@ -161,6 +170,7 @@ def _payload(incident: Incident, why: Message.Why, address: str) -> dict[str, An
         "incident": incident.pk,
         "kind": incident.kind,
         "engine": incident.engine.name if incident.engine else None,
+        "service": incident.service.name if incident.service else None,
         "topic": incident.topic or None,
         "mapping": mapping.pk if mapping else None,
         "unit": mapping.unit if mapping else None,

@@ -9,12 +9,14 @@ from datetime import datetime
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from bptl.connections.models import Engine
+from bptl.connections import breakers
+from bptl.connections.models import Engine, Opening
 from bptl.connections.service_models import Service
 from bptl.lib import redis_lists
 from bptl.lib.latest import Latest
 from bptl.tasks import pulse, queries, radar
 from bptl.tasks.models import Process
+from bptl.web import breaker_words
 from bptl.web.words import Word
 
 QUEUES = (settings.CELERY_TASK_DEFAULT_QUEUE, "long-polling")
@@ -68,10 +70,17 @@ def now(groups: Sequence[radar.Group], *, within: float) -> Condition:
         away = _("The broker does not answer: %(reason)s. Workers still find work by themselves, a little later.") % {
             "reason": lengths.reason
         }
+    stopped = breakers.open_now()
     alive = [*fleet.pollers, *fleet.workers, *fleet.beats]
     return Condition(
-        engines=[_engine(group.engine, polls.get(group.engine.pk, pulse.Polls())) for group in groups],
-        services=[_service(row, calls) for row in Service.objects.filter(active=True).order_by("name")],
+        engines=[
+            _engine(group.engine, polls.get(group.engine.pk, pulse.Polls()), stopped.engines.get(group.engine.pk))
+            for group in groups
+        ],
+        services=[
+            _service(row, calls, stopped.services.get(row.pk))
+            for row in Service.objects.filter(active=True).order_by("name")
+        ],
         fleet=fleet,
         processes=[(process, places.get(process.pk, 0)) for process in alive],
         taken=sum(places.get(process.pk, 0) for process in fleet.workers),
@@ -87,9 +96,11 @@ def _ask_broker() -> dict[str, int] | redis_lists.ListsAway:
         return away
 
 
-def _engine(engine: Engine, polls: pulse.Polls) -> EngineState:
+def _engine(engine: Engine, polls: pulse.Polls, opening: Opening | None) -> EngineState:
     if not engine.active:
         return EngineState(engine, Word(_("inactive: not polled")), None)
+    if opening is not None:
+        return EngineState(engine, breaker_words.word(opening), opening.opened_at)
     if polls.failing_since is not None:
         word = Word(_("polls fail"), "danger", _("Since then no poll was answered; test the connection."))
         return EngineState(engine, word, polls.failing_since)
@@ -101,7 +112,9 @@ def _engine(engine: Engine, polls: pulse.Polls) -> EngineState:
     return EngineState(engine, Word(_("not polled"), "warning", meaning), None)
 
 
-def _service(service: Service, calls: Mapping[str, pulse.Calls]) -> ServiceState:
+def _service(service: Service, calls: Mapping[str, pulse.Calls], opening: Opening | None) -> ServiceState:
+    if opening is not None:
+        return ServiceState(service, breaker_words.word(opening), opening.opened_at, opening.reason)
     known = calls.get(service.name)
     if known is None:
         return ServiceState(service, Word(_("no call lately")), None)

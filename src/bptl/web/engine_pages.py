@@ -14,13 +14,14 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from bptl.accounts.roles import Role
-from bptl.connections import access, mappings
+from bptl.connections import access, breakers, mappings
 from bptl.connections.findings import Finding
 from bptl.connections.models import Engine
 from bptl.tasks import health
 from bptl.tasks.health import TopicTasks
 from bptl.tasks.models import Task
 from bptl.web import row_actions
+from bptl.web.breaker_pages import shown
 from bptl.web.reach_words import engine_state
 from bptl.web.rights import needs
 from bptl.web.row_actions import Place
@@ -32,7 +33,11 @@ from bptl.web.written_forms import EngineForm
 def engine_list(request: HttpRequest) -> HttpResponse:
     """All of them, with their state."""
     found = Engine.objects.annotate(mapping_count=Count("mappings"))
-    rows = [(engine, engine_state(engine, health.of_engine(engine.pk), engine.mapping_count)) for engine in found]
+    stopped = breakers.open_now().engines
+    rows = [
+        (engine, engine_state(engine, health.of_engine(engine.pk), engine.mapping_count, stopped.get(engine.pk)))
+        for engine in found
+    ]
     return render(request, "web/engine_list.html", {"rows": rows})
 
 
@@ -54,9 +59,12 @@ def engine_test(request: HttpRequest, engine_id: int) -> HttpResponse:
 def _page(request: HttpRequest, engine: Engine, findings: Sequence[Finding] | None = None) -> HttpResponse:
     used = list(engine.mappings.prefetch_related("services__service").order_by("topic", "id"))
     fares, recent = health.of_engine(engine.pk), health.recent(engine.pk)
+    breaker = shown(engine)
     context: dict[str, Any] = {
         "engine": engine,
-        "state": engine_state(engine, fares, len(used)),
+        "state": engine_state(engine, fares, len(used), breaker.opening),
+        "breaker": breaker,
+        "opening": breaker.opening,
         "health": fares,
         "findings": findings,
         "recent": recent,

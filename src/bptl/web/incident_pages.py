@@ -35,6 +35,7 @@ KINDS = {
     Kind.UNCERTAIN: Word(gettext_lazy("uncertain"), "danger", Kind.UNCERTAIN.label),
     Kind.MAPPING: Word(gettext_lazy("broken mapping"), "danger", Kind.MAPPING.label),
     Kind.ENGINE: Word(gettext_lazy("engine not reached"), "danger", Kind.ENGINE.label),
+    Kind.SERVICE: Word(gettext_lazy("service down"), "danger", Kind.SERVICE.label),
     Kind.WORKERS: Word(gettext_lazy("no worker"), "danger", Kind.WORKERS.label),
     Kind.POLLERS: Word(gettext_lazy("no poller"), "danger", Kind.POLLERS.label),
 }
@@ -103,7 +104,7 @@ def incidents(request: HttpRequest) -> HttpResponse:
     place = int(before) if before.isdecimal() and int(before) <= _LARGEST_ID else None
     page = queries.ended(before_id=place)
     context = {
-        "open": [(incident, KINDS[Kind(incident.kind)], owners.targets(incident.mapping)) for incident in _open(place)],
+        "open": [(incident, KINDS[Kind(incident.kind)], owners.of_incident(incident)) for incident in _open(place)],
         "ended": [(incident, KINDS[Kind(incident.kind)]) for incident in page.incidents],
         "older": f"{reverse('incidents')}?before={page.older}" if page.older else "",
         "later_page": place is not None,

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
 from bptl.accounts.roles import Role
-from bptl.connections import engines, mappings
+from bptl.connections import breakers, engines, mappings
 from bptl.connections.mappings import Listed
 from bptl.connections.models import WITHOUT_ENGINE, Engine, Mapping
 from bptl.connections.secrets import Undecryptable
@@ -105,6 +105,7 @@ def mapping_page(request: HttpRequest, mapping_id: int) -> HttpResponse:
     unit = mappings.unit(mapping)
     context = {
         "mapping": mapping,
+        "opening": breakers.open_now().stops(mapping),
         "problems": one.problems,
         "word": MAPPING_STATES[one.state],
         "unit": unit,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from bptl.connections.models import Engine
+from bptl.connections.models import Engine, Opening
 from bptl.connections.service_models import Service
 from bptl.tasks.health import EngineHealth, ServiceHealth
+from bptl.web.breaker_words import word
 from bptl.web.words import Word
 
 INACTIVE = Word(_("not polled"), "neutral", _("It is not active: nothing is fetched."))
@@ -23,10 +24,12 @@ FAILING = Word(_("fails"), "danger", _("The last call got no answer, or one of 5
 GOOD = Word(_("answers"), "success", _("The last call was answered."))
 
 
-def engine_state(engine: Engine, health: EngineHealth, mapping_count: int) -> Word:
-    """One word for an engine."""
+def engine_state(engine: Engine, health: EngineHealth, mapping_count: int, opening: Opening | None = None) -> Word:
+    """One word for an engine; ``opening`` is that of its circuit breaker, when it is open."""
     if not engine.active:
         return INACTIVE
+    if opening is not None:
+        return word(opening)
     if health.failing_since is not None:
         return SILENT
     if health.answered_at is not None:
@@ -34,10 +37,12 @@ def engine_state(engine: Engine, health: EngineHealth, mapping_count: int) -> Wo
     return NO_POLL if mapping_count else NOTHING_TO_POLL
 
 
-def service_state(service: Service, health: ServiceHealth) -> Word:
-    """One word for a service."""
+def service_state(service: Service, health: ServiceHealth, opening: Opening | None = None) -> Word:
+    """One word for a service; ``opening`` is that of its circuit breaker, when it is open."""
     if not service.active:
         return NOT_CALLED
+    if opening is not None:
+        return word(opening)
     if not health.calls:
         return NO_CALL
     return FAILING if health.failing_since is not None else GOOD

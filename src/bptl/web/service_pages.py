@@ -14,11 +14,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from bptl.accounts.roles import Role
-from bptl.connections import catalogue, service_check, sessions
+from bptl.connections import breakers, catalogue, service_check, sessions
 from bptl.connections.findings import Finding
 from bptl.connections.service_models import Service
 from bptl.tasks import health, limits
 from bptl.web import limit_words, row_actions
+from bptl.web.breaker_pages import shown
 from bptl.web.reach_words import service_state
 from bptl.web.rights import needs
 from bptl.web.row_actions import Place
@@ -32,10 +33,11 @@ def service_list(request: HttpRequest) -> HttpResponse:
     found = Service.objects.annotate(
         mapping_count=Count("mappings__mapping", distinct=True), grant_count=Count("grants", distinct=True)
     )
+    stopped = breakers.open_now().services
     rows = []
     for service in found:
         fares = health.of_service(service.name)
-        rows.append((service, service_state(service, fares), fares))
+        rows.append((service, service_state(service, fares, stopped.get(service.pk)), fares))
     return render(request, "web/service_list.html", {"rows": rows})
 
 
@@ -56,9 +58,12 @@ def service_test(request: HttpRequest, service_id: int) -> HttpResponse:
 
 def _page(request: HttpRequest, service: Service, findings: Sequence[Finding] | None = None) -> HttpResponse:
     fares = health.of_service(service.name)
+    breaker = shown(service)
     context: dict[str, Any] = {
         "service": service,
-        "state": service_state(service, fares),
+        "state": service_state(service, fares, breaker.opening),
+        "breaker": breaker,
+        "opening": breaker.opening,
         "health": fares,
         "findings": findings,
         "limits": limit_words.said([limit for limit in limits.read() if limit.service == service.name]),

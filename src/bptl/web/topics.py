@@ -24,7 +24,7 @@ from bptl.lib.oauth2 import TokenError
 from bptl.tasks import queries, radar
 from bptl.tasks.lifecycle import Status
 from bptl.tasks.radar import MappingState, Verdict
-from bptl.web import limit_words
+from bptl.web import breaker_words, limit_words
 from bptl.web.rights import needs
 from bptl.web.words import STATUSES, Word
 
@@ -42,6 +42,7 @@ VERDICTS: Mapping[Verdict, Word] = {
         "danger",
         gettext_lazy("Nothing is fetched for this topic until its mapping is mended."),
     ),
+    Verdict.DOWN: Word(gettext_lazy("not fetched: down"), "warning"),
     Verdict.PAUSED: Word(
         gettext_lazy("inactive with tasks waiting"),
         "warning",
@@ -130,6 +131,8 @@ def line(row: radar.Row) -> Line:
     verdict = VERDICTS[row.verdict]
     if row.verdict is Verdict.FULL and row.full is not None:
         verdict = replace(verdict, label=limit_words.full(row.full))
+    if row.opening is not None:
+        verdict = replace(verdict, meaning=breaker_words.sentence(row.opening))
     return Line(row, verdict, MAPPING_STATES[row.state], held, _tasks(row))
 
 

@@ -10,6 +10,7 @@ from bptl.accounts.roles import Role
 from bptl.web import (
     account,
     application_pages,
+    breaker_pages,
     callback_pages,
     engine_pages,
     incident_pages,
@@ -90,6 +91,15 @@ urlpatterns = [
     path("engines/<int:engine_id>/change/", engine_pages.engine_change, name="engine-change"),
     path("engines/<int:engine_id>/active/<str:active>/", engine_pages.engine_active, name="engine-active"),
     path("engines/<int:engine_id>/remove/", engine_pages.engine_remove, name="engine-remove"),
+    *(
+        path(
+            f"{kind}s/<int:{kind}_id>/breaker/{verb}/",
+            needs(Role.OPERATOR)(page.as_view()),
+            name=f"{kind}-breaker-{verb}",
+        )
+        for kind in ("engine", "service")
+        for verb, page in (("open", breaker_pages.OpenBreaker), ("close", breaker_pages.CloseBreaker))
+    ),
     path("engines/<int:engine_id>/instances/", instance_pages.instance_list, name="instances"),
     path("engines/<int:engine_id>/instances/delete/", instance_pages.instance_delete, name="instances-delete"),
     path("services/", service_pages.service_list, name="services"),

@@ -140,7 +140,7 @@ class ServiceForm(ReachedForm):
             False,
         ),
         (_("API key and OAuth2"), ("header", "token_address", "scope"), True),
-        (_("Calls"), ("timeout_seconds", "data_class", "test_path"), False),
+        (_("Calls"), ("timeout_seconds", "slow_after_seconds", "data_class", "test_path"), False),
         (_("Limits"), ("most_at_once", "most_a_minute"), False),
         (_("NLX and FSC"), ("outway", "fsc_grant_hash"), True),
         _TLS,
@@ -150,8 +150,8 @@ class ServiceForm(ReachedForm):
         model = Service
         fields = (
             *("name", "kind", "address", "outway", "fsc_grant_hash", "authentication", "client_id", "user_id"),
-            *("user_representation", "header", "token_address", "scope", "timeout_seconds", "data_class", "test_path"),
-            *("most_at_once", "most_a_minute"),
+            *("user_representation", "header", "token_address", "scope", "timeout_seconds", "slow_after_seconds"),
+            *("data_class", "test_path", "most_at_once", "most_a_minute"),
         )
 
 

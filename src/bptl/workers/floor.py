@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -19,6 +20,7 @@ from bptl.lib.log import context as log_context
 from bptl.lib.log import get_logger
 from bptl.tasks import leases
 from bptl.tasks.execution.claim import Claim, Waiting, claim
+from bptl.tasks.execution.outcomes import HAND_BACK, HandedBack
 from bptl.tasks.execution.run import Assignment, Unassignable, assign, ran_too_long, run, wrote_off
 from bptl.tasks.execution.spans import span_of, tell
 from bptl.tasks.execution.work import Cancellation
@@ -218,7 +220,11 @@ class Floor:
                     self._unended -= 1
             if ending is None and started.overdue:
                 ending = ran_too_long(started.assignment)
-            if ending is not None and not started.written_off:
+            if ending is None or started.written_off:
+                return
+            if isinstance(ending, HandedBack):
+                self._give_back(claimed, ending.reason, after=HAND_BACK)
+            else:
                 self.reporter.put(Finished(claimed, ending, span.traceparent))
         except Exception:
             # run() never raises for the unit; a fault of ours must not keep the place. The lease stays until it ends.
@@ -268,9 +274,10 @@ class Floor:
                 self._give_back(held, "its worker never began the unit")
         self._strays_at = time.monotonic() + STRAYS_EVERY
 
-    def _give_back(self, held: Claim | Held, reason: str) -> None:
-        if leases.end([held.lease_id], how=LeaseEnd.GIVEN_BACK, reason=reason):
-            leases.give_back(held.external_id, worker_id=held.worker_id, engine=self.clients(held.engine_id))
+    def _give_back(self, held: Claim | Held, reason: str, *, after: timedelta = leases.GIVE_BACK) -> None:
+        if leases.end([held.lease_id], how=LeaseEnd.GIVEN_BACK, reason=reason, offered_after=after):
+            engine = self.clients(held.engine_id)
+            leases.give_back(held.external_id, worker_id=held.worker_id, engine=engine, after=after)
         self.keeper.release(held.lease_id)
 
     def _give_back_results(self) -> None:

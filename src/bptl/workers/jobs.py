@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from bptl.connections import breaker_probes, breakers
 from bptl.tasks import mapping_changes
 from bptl.tasks.delivery import callbacks
 from bptl.tasks.upkeep import minutes, retention
@@ -34,12 +35,15 @@ def work(**_: Any) -> None:
 
 @app.task(name="bptl.sweep")
 def sweep(**_: Any) -> None:
-    """End what died, ask about what nobody holds, free what ghosts locked, and wake workers for what is due."""
+    """End what died, ask about what nobody holds, free what ghosts locked, wake workers for what is due; then probe
+    what is known to be down."""
     floor = local.floor()
     swept = sweeping.sweep(local.member().id, floor.clients)
     if swept.due:
         floor.wake()
         wake(swept.due)
+    if swept.probes:
+        breaker_probes.run()
 
 
 @app.task(name="bptl.retain")
@@ -48,6 +52,7 @@ def retain(**_: Any) -> None:
     floor = local.floor()
     minutes.count()
     mapping_changes.resume_due()
+    breakers.remove_older(timedelta(days=settings.BPTL_RETENTION_INCIDENT_DAYS))
     sweeping.tidy()
     retention.remove(retention.configured(), seconds=RETENTION_SECONDS, wait=floor.stopping.wait)
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from django.db import DatabaseError, close_old_connections
 
+from bptl.connections import breakers
 from bptl.connections.mappings import FilterGroup, filter_groups
 from bptl.connections.models import Engine
 from bptl.lib.log import get_logger
@@ -189,8 +190,11 @@ class Poller:
 
 
 def _groups() -> dict[Line, FilterGroup]:
+    """What is polled now. A group keeps its number while some of its mappings need what is down: those are left out."""
+    stopped = breakers.open_now()
     return {
         (engine.pk, ordinal): group
         for engine in Engine.objects.filter(active=True).order_by("id")
-        for ordinal, group in enumerate(filter_groups(engine))
+        for ordinal, whole in enumerate(filter_groups(engine))
+        if (group := whole.without(stopped)) is not None
     }

@@ -16,6 +16,7 @@ from django.db import connection
 
 from bptl.accounts.models import User
 from bptl.cli.main import bptl
+from bptl.connections import breakers
 from bptl.connections.models import Engine, Mapping
 from bptl.tasks.lifecycle import Status
 from bptl.tasks.models import ProcessKind
@@ -213,6 +214,13 @@ def test_an_engine_without_mapping_does_nothing_and_that_is_said(engine: Engine)
 
 
 @pytest.mark.usefixtures("broker", "fleet")
+def test_what_is_known_to_be_down_is_named_with_the_command_that_closes_it(engine: Engine) -> None:
+    breakers.open_automatically(engine, reason="no usable answer")
+    told = all_findings()
+    assert "no usable answer. Nothing is fetched that needs it until it answers again" in told
+    assert "bptl breakers close --engine main" in told
+
+
 def test_an_inactive_engine_is_not_asked(engine: Engine) -> None:
     engine.address, engine.active = "http://127.0.0.1:1/", False
     engine.save()

@@ -20,7 +20,7 @@ from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
 from bptl.tasks.endings import Ending
 from bptl.tasks.execution.claim import Claim, claim
-from bptl.tasks.execution.outcomes import Doubt, Ended, doubt, store
+from bptl.tasks.execution.outcomes import HAND_BACK, Doubt, Ended, HandedBack, doubt, store
 from bptl.tasks.execution.run import Assignment, run
 from bptl.tasks.intake.fetches import abandon, announce, never_sent
 from bptl.tasks.intake.record import record
@@ -214,6 +214,9 @@ class Worker(Process):
             del self.runs[claimed.lease_id]
         if isinstance(ending, Doubt):
             doubt(claimed.task_id, claimed.lease_id, ending.reason)
+        elif isinstance(ending, HandedBack):
+            leases.end([claimed.lease_id], how=LeaseEnd.GIVEN_BACK, reason=ending.reason, offered_after=HAND_BACK)
+            leases.give_back(claimed.external_id, worker_id=claimed.worker_id, engine=facts.engine, after=HAND_BACK)
         elif isinstance(ending, Ending) and store(self.id, [Ended(claimed.task_id, claimed.lease_id, ending)]):
             self._deliver(_first_report(claimed, ending))
 

@@ -15,7 +15,7 @@ from bptl.connections.models import Mapping as TopicMapping
 from bptl.engines.variables import encode_all
 from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
-from bptl.tasks.execution.outcomes import Doubt
+from bptl.tasks.execution.outcomes import Doubt, HandedBack
 from bptl.tasks.execution.run import assign, run
 from bptl.tasks.execution.waiting import Awaiting
 from bptl.tasks.execution.work import Cancellation
@@ -46,9 +46,11 @@ def mailing(committed_scene: Scene, mailbox: Mailbox, settings: Settings) -> Ite
 
 
 def attempt(lease: Run) -> Ending | Doubt | Awaiting | None:
-    """The unit runs under a lease, as in a worker."""
+    """The unit runs under a lease, as in a worker; here nothing is down."""
     mappings = TopicMapping.objects.select_related("engine").in_bulk()
-    return run(assign(lease.claim, mappings), Cancellation())
+    ended = run(assign(lease.claim, mappings), Cancellation())
+    assert not isinstance(ended, HandedBack)
+    return ended
 
 
 def first(scene: Scene, **changed: Any) -> Run:

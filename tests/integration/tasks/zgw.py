@@ -14,7 +14,7 @@ from bptl.connections.models import MappingService
 from bptl.connections.service_models import Application, Service, ServiceGrant
 from bptl.tasks.endings import Ending
 from bptl.tasks.execution import service_calls
-from bptl.tasks.execution.outcomes import Doubt
+from bptl.tasks.execution.outcomes import Doubt, HandedBack
 from bptl.tasks.execution.run import assign, run
 from bptl.tasks.execution.waiting import Awaiting
 from bptl.tasks.execution.work import Cancellation
@@ -45,9 +45,11 @@ def connected_to(scene: Scene, zgw: ZgwDouble, topic: str, unit: str, services: 
 
 
 def attempt(lease: Run) -> Ending | Doubt | Awaiting | None:
-    """The unit runs under a lease, as in a worker."""
+    """The unit runs under a lease, as in a worker; here nothing is down."""
     mappings = TopicMapping.objects.select_related("engine").in_bulk()
-    return run(assign(lease.claim, mappings), lease.cancellation)
+    ended = run(assign(lease.claim, mappings), lease.cancellation)
+    assert not isinstance(ended, HandedBack)
+    return ended
 
 
 def the_next(scene: Scene, lease: Run) -> Run:

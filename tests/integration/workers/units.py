@@ -6,15 +6,16 @@ import threading
 from collections import Counter, defaultdict
 from datetime import timedelta
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from pydantic import ConfigDict
-
+from bptl.clients.client import ServiceClient
 from bptl.work_units.contract import (
     BusinessError,
     Completion,
+    Happened,
     Inputs,
     LeaseEnded,
+    Need,
     Outputs,
     Pending,
     Sending,
@@ -147,6 +148,42 @@ def pay(work: Work, inputs: Payment) -> Paid:
     return Paid(receipt=work.once("pay", paying))
 
 
+class Api(ServiceClient):
+    """Any API."""
+
+
+@work_unit("test.pay_and_tell", needs={"service": Need(None, "who is told")}, retry_plan="R3/PT1M")
+def pay_and_tell(work: Work, inputs: Nothing) -> Paid:
+    """Pay once, then tell a service of it."""
+    STARTED[work.task.external_id] += 1
+
+    def paying(sending: Sending) -> str:
+        sending.check()
+        PAID[sending.idempotency_key] += 1
+        return "R-1"
+
+    receipt = work.once("pay", paying)
+    work.connect(Api, "service").fetch("zaken/1")
+    return Paid(receipt=receipt)
+
+
+@work_unit("test.create_once", needs={"service": Need(None, "where it is made")}, retry_plan="R3/PT1M")
+def create_once(work: Work, inputs: Nothing) -> Paid:
+    """Make something at a service that can be asked for it afterwards."""
+    api = work.connect(Api, "service")
+
+    def found() -> Happened | None:
+        made = api.fetch("made")["url"]
+        return Happened(made) if made else None
+
+    def create(sending: Sending) -> str:
+        sending.check()
+        return str(api.create("make", {})["url"])
+
+    soon = timedelta(seconds=3)
+    return Paid(receipt=work.once("create", create, reconcile=found, gives_up_after=soon, settles_after=timedelta()))
+
+
 class Registration(Inputs):
     """Who is registered, and how many attempts fail afterwards."""
 
@@ -168,6 +205,12 @@ def register(work: Work, inputs: Registration) -> Paid:
     if work.task.attempt <= inputs.failures:
         raise TryAgain("the printer is away")
     return Paid(receipt=receipt)
+
+
+@work_unit("test.set_variables", retry_plan="R3/PT1M")
+def set_variables(work: Work, inputs: Nothing) -> None:
+    """Set a variable at the task's own engine."""
+    work.processes.set_variables({"naam": "Saskia"})
 
 
 @work_unit("test.doubt_unstorable")
@@ -255,4 +298,8 @@ ALL = (
     doubt_unstorable,
     what_is_there,
     what_asks_for_it,
+    set_variables,
+    doubt_unstorable,
+    pay_and_tell,
+    create_once,
 )

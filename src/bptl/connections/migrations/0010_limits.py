@@ -23,7 +23,7 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("connections", "0008_pauses")]
+    dependencies = [("connections", "0009_breakers")]
 
     operations = [
         migrations.AddField(

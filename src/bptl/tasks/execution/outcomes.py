@@ -23,6 +23,17 @@ class Doubt:
     reason: str
 
 
+HAND_BACK = timedelta(seconds=10)
+"""So long a task that met an outage stays locked before it is offered again: nothing that is fetched still may spin."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """A run that met a service or an engine that is down: its task goes back to the engine, and no retry is spent."""
+
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """One ended run: its task, its lease, its ending, and the callback that follows when it is completed."""

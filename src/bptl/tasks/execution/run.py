@@ -26,11 +26,11 @@ from bptl.lib.log import get_logger
 from bptl.tasks import traces
 from bptl.tasks.completions import Terms
 from bptl.tasks.endings import Ending
-from bptl.tasks.execution import service_calls
+from bptl.tasks.execution import outages, service_calls
 from bptl.tasks.execution.catchers import Caught, caught
 from bptl.tasks.execution.claim import Claim
 from bptl.tasks.execution.faults import details_of, message_of, shortened
-from bptl.tasks.execution.outcomes import Doubt
+from bptl.tasks.execution.outcomes import Doubt, HandedBack
 from bptl.tasks.execution.waiting import Awaiting
 from bptl.tasks.execution.work import Cancellation, RunningWork
 from bptl.tasks.retries import NO_RETRY, Plan, Retry, next_retry, plan_of
@@ -118,10 +118,11 @@ def assign(claim: Claim, mappings: MappingOf[int, Mapping]) -> Assignment:
 
 def run(
     assignment: Assignment, cancellation: Cancellation, *, trace: str = ""
-) -> Ending | Doubt | Awaiting | None:
+) -> Ending | Doubt | HandedBack | Awaiting | None:
     """Run the unit to its end. None when the lease ended meanwhile: there is nothing to report any more.
 
-    Doubt when an effect was left open that nobody can be asked about. Awaiting when somebody outside gives the outcome.
+    Doubt when an effect was left open that nobody can be asked about; HandedBack when something that the task needs is
+    down, found out before the unit began or by what it met; Awaiting when somebody outside gives the outcome.
     ``trace`` is the traceparent of the run, which an instance without a trace is given when it completes.
 
     Never raises for a fault of the unit, its variables or its services; the ending says it.
@@ -129,6 +130,8 @@ def run(
     claim = assignment.claim
     if claim.crashes >= assignment.mapping.quarantine_after:
         return _quarantined(assignment, crashes=claim.crashes)
+    if claim.engine_id is not None and (down := outages.stopping(assignment.mapping)) is not None:
+        return down
     facts = TaskFacts(
         task_id=claim.task_id,
         engine=assignment.engine_name,
@@ -157,6 +160,7 @@ def run(
             services=services.of(assignment.mapping, assignment.unit, application=values.get(APPLICATION)),
             mail=TaskMail,
             record=partial(service_calls.record, claim.task_id, claim.lease_id),
+            admit=outages.admit,
         )
         answer = assignment.unit.run(work, values)
         if isinstance(answer, Pending):
@@ -195,10 +199,13 @@ def _given(assignment: Assignment) -> MappingOf[str, MappingOf[str, Any]]:
     return {name: data for name, data in variables.items() if name != CALLBACK}
 
 
-def _ending_of(assignment: Assignment, error: Exception | SystemExit) -> Ending:
-    """What a failure of a unit becomes: the mapping's table of error codes first, then what its class says."""
+def _ending_of(assignment: Assignment, error: Exception | SystemExit) -> Ending | HandedBack:
+    """What a failure of a unit becomes: the mapping's table of error codes first, then an outage, then what its class
+    says. Whoever calls the REST API hears of an outage at once, and decides about repeating."""
     if (code := _code_of(assignment.mapping.error_codes, error)) is not None:
         return _thrown(assignment, BusinessError(code, str(error)))
+    if assignment.claim.engine_id is not None and (down := outages.met(assignment.mapping, error)) is not None:
+        return down
     if isinstance(error, TryAgain):
         return _failed(assignment, error, delay=error.delay)
     if isinstance(error, ServiceError):

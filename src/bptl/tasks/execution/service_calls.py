@@ -28,6 +28,7 @@ from bptl.clients.records import kept
 from bptl.lib.json import storable
 from bptl.lib.log import get_logger
 from bptl.tasks import sql
+from bptl.tasks.execution import outages
 
 log = get_logger(__name__)
 
@@ -109,7 +110,9 @@ class Writer:
                 except queue.Empty:
                     break
             ends = group[-1] is None
-            self._write([made for made in group if made is not None])
+            calls = [made for made in group if made is not None]
+            self._write(calls)
+            outages.judge([made.call for made in calls])
         connections.close_all()
 
     def _write(self, group: list[_Made]) -> None:

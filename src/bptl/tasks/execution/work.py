@@ -82,16 +82,27 @@ class Services(Protocol):
         """See Work.connect; raises NotConnected."""
 
 
-class RunGate:
-    """The gate of one run: nothing passes once the work is cancelled, and what has passed is recorded."""
+Admit = Callable[[str, str, str], None]
+"""Told of service, method and address before each call; raises ServiceError when it may not be made now."""
 
-    def __init__(self, cancellation: Cancellation, record: Callable[[Call], None]) -> None:
+
+def admit_all(service: str, method: str, url: str) -> None:
+    """Every call may be made."""
+
+
+class RunGate:
+    """The gate of one run: nothing passes once the work is cancelled, or that is not admitted; what has passed is
+    recorded."""
+
+    def __init__(self, cancellation: Cancellation, record: Callable[[Call], None], admit: Admit) -> None:
         self._cancellation = cancellation
         self._record = record
+        self._admit = admit
 
     def enter(self, service: str, method: str, url: str) -> None:
-        """Raises LeaseEnded once the work is cancelled."""
+        """Raises LeaseEnded once the work is cancelled, and BreakerOpen for a service that is known to be down."""
         self._cancellation.check()
+        self._admit(service, method, url)
 
     def leave(self, call: Call) -> None:
         """Keep what became of a call."""
@@ -102,7 +113,7 @@ class RunningWork:
     """The ``work`` of one run. Without ``lease_id`` there is no ledger: a trial brings a ``once`` of its own.
 
     ``unit`` is the name of what runs; ``mail`` makes the mail that passes a gate; ``record`` is told of every call to a
-    service, and must not raise.
+    service, and must not raise; ``admit`` says which calls may be made.
     """
 
     def __init__(
@@ -116,13 +127,14 @@ class RunningWork:
         services: Services,
         mail: Callable[[Gate], Mail],
         record: Callable[[Call], None],
+        admit: Admit = admit_all,
     ) -> None:
         self._task = task
         self._unit = unit
         self._cancellation = cancellation
         self._lease_id = lease_id
         self._services = services
-        self._gate = RunGate(cancellation, record)
+        self._gate = RunGate(cancellation, record, admit)
         self._mail = mail(self._gate)
         self._processes = EngineProcesses(
             engine,

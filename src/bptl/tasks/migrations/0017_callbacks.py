@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tasks', '0015_calls_by_service'),
+        ('tasks', '0016_answers_from_outside'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('connections', '0010_limits'),
-        ('tasks', '0015_calls_by_service'),
+        ('tasks', '0017_callbacks'),
     ]
 
     operations = [

@@ -43,7 +43,8 @@ UNLOCK_MARGIN = 10.0
 
 @dataclass(slots=True)
 class Swept:
-    """What one sweep did; ``due`` counts tasks that workers can take now."""
+    """What one sweep did; ``due`` counts tasks that workers can take now, ``probes`` says that open circuit breakers
+    are to be probed."""
 
     buried: list[str] = field(default_factory=list)
     ended: int = 0
@@ -52,12 +53,13 @@ class Swept:
     kept: int = 0
     expired: int = 0
     due: int = 0
+    probes: bool = False
 
 
 def sweep(process_id: uuid.UUID, clients: Clients) -> Swept:
     """One round. ``process_id`` is the process that sweeps. Where nothing is to do, one statement finds that out."""
     found = _look_round()
-    swept = Swept(due=found.due)
+    swept = Swept(due=found.due, probes=found.probes)
     if not found.pending:
         return swept
     engines = _Engines(clients)
@@ -324,12 +326,14 @@ SELECT {processes.SILENT}
     OR EXISTS (SELECT 1 FROM tasks_task WHERE {_TO_LOOK_AT}) OR {waiting.PENDING} AS pending,
     (SELECT count(*) FROM (SELECT 1 FROM tasks_task WHERE status = '{Status.QUEUED}' LIMIT 1000) q)
     + (SELECT count(*) FROM (SELECT 1 FROM tasks_task WHERE status = '{Status.PERFORMED}' AND NOT parked
-        AND next_report_at <= now() LIMIT 1000) p) AS due
+        AND next_report_at <= now() LIMIT 1000) p) AS due,
+    EXISTS (SELECT 1 FROM connections_opening WHERE next_probe_at <= now()) AS probes
 """
 
 
 def _look_round() -> Any:
-    """``pending``: whether there is anything to mend or to ask about; ``due``: how much workers can take now."""
+    """``pending``: whether there is anything to mend or to ask about; ``due``: how much workers can take now;
+    ``probes``: whether circuit breakers are to be probed."""
     (found,) = sql.query(_LOOK_ROUND, [DEAD_AFTER])
     return found
 

@@ -1,0 +1,35 @@
+"""How a circuit breaker stands, in a word with its colour and a sentence."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from django.utils.formats import time_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from bptl.connections.models import Opening
+from bptl.web.words import Word
+
+CLOSED = Word(gettext_lazy("closed"), "success", gettext_lazy("Nothing says that it is down: it is fetched for."))
+
+
+def word(opening: Opening) -> Word:
+    """Of a breaker that is open."""
+    if opening.by_hand:
+        return Word(_("maintenance"), "warning", sentence(opening))
+    return Word(_("down"), "danger", sentence(opening))
+
+
+def sentence(opening: Opening) -> str:
+    """Why nothing is fetched."""
+    at = timezone.localtime(opening.opened_at)
+    told = {"name": opening.breaker.name, "since": time_format(at, "H:i"), "by": opening.opened_by}
+    if opening.by_hand and opening.until is not None:
+        until = time_format(timezone.localtime(opening.until), "H:i")
+        return _("Not fetched: %(name)s is in maintenance since %(since)s until %(until)s, says %(by)s.") % {
+            **told,
+            "until": until,
+        }
+    return (
+        _("Not fetched: %(name)s is down since %(since)s. It is probed, and fetched for again when it answers.") % told
+    )
