@@ -16,7 +16,7 @@ from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from bptl.lib.log import get_logger
-from bptl.tasks import leases
+from bptl.tasks import leases, metrics
 from bptl.tasks.execution.claim import Claim, claim
 from bptl.tasks.execution.run import Assignment, Unassignable, assign, ran_too_long, run
 from bptl.tasks.execution.work import Cancellation
@@ -67,6 +67,7 @@ class Floor:
         self._member = member
         self._on_worn_out = on_worn_out
         self._worn_out = False
+        self._written_off = 0
         self._lock = threading.Lock()
         self._runs: dict[uuid.UUID, Run] = {}
         self.stopping = threading.Event()
@@ -103,6 +104,11 @@ class Floor:
         """Whether a unit still runs that was told to stop."""
         with self._lock:
             return bool(self._runs)
+
+    @property
+    def written_off(self) -> int:
+        """How many places were given up."""
+        return self._written_off
 
     @property
     def running(self) -> int:
@@ -175,6 +181,7 @@ class Floor:
     def _begin(self, claims: list[Claim], asked: float) -> None:
         mappings = self._mappings.of({claim.mapping_id for claim in claims if claim.mapping_id is not None})
         now = time.monotonic()
+        begun: list[Claim] = []
         for claimed in claims:
             try:
                 assignment = assign(claimed, mappings)
@@ -187,6 +194,11 @@ class Floor:
                 self._unended += 1
             self.keeper.hold(_kept(claimed, asked))
             self._crew.put(started)
+            begun.append(claimed)
+        metrics.STARTED.count((metrics.engine(one.engine_id), one.topic) for one in begun)
+        metrics.QUEUE_SECONDS.observe(
+            ((metrics.engine(one.engine_id), one.topic), one.queued_ms / 1000) for one in begun
+        )
 
     def _run(self, started: Run) -> None:
         claimed = started.assignment.claim
@@ -194,6 +206,7 @@ class Floor:
         self._at_rest.pop(me, None)
         # Units use the database for their effects: a connection that was cut is opened anew before the next one.
         close_old_connections()
+        began = time.monotonic()
         try:
             try:
                 ending = run(started.assignment, started.cancellation)
@@ -203,7 +216,7 @@ class Floor:
             if ending is None and started.overdue:
                 ending = ran_too_long(started.assignment)
             if ending is not None and not started.written_off:
-                self.reporter.put(Finished(claimed, ending))
+                self.reporter.put(Finished(claimed, ending, seconds=time.monotonic() - began))
         except Exception:
             # run() never raises for the unit; a fault of ours must not keep the place. The lease stays until it ends.
             log.exception("run.failed", task_id=claimed.task_id)
@@ -231,9 +244,11 @@ class Floor:
         claimed = overdue.assignment.claim
         overdue.written_off = True
         self.places -= 1
+        self._written_off += 1
         self._member.write_off_place()
         log.error("place.written_off", task_id=claimed.task_id, unit=overdue.assignment.unit.name)
-        self.reporter.put(Finished(claimed, ran_too_long(overdue.assignment)))
+        longest = overdue.assignment.longest_run.total_seconds() + WRITE_OFF_AFTER
+        self.reporter.put(Finished(claimed, ran_too_long(overdue.assignment), seconds=longest))
         if not self._worn_out:
             self._worn_out = True
             self.stop_claiming()
