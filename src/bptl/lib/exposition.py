@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import accumulate
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,9 @@ class Port:
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._server = type("Server", (_Server,), {"address_family": family})(address, _Handler)
         self._server.set_app(self._answer)
-        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
+        self._thread.start()
 
     @property
     def port(self) -> int:
@@ -85,8 +88,17 @@ class Port:
 
     def close(self) -> None:
         """Listen no more."""
-        self._server.shutdown()
+        self._closing = True
+        # Whoever waits for a request is woken by one.
+        with suppress(OSError):
+            socket.create_connection(self._server.server_address[:2], timeout=1).close()
+        self._thread.join(timeout=1)
         self._server.server_close()
+
+    def _serve(self) -> None:
+        # serve_forever would look twice a second whether it should end.
+        while not self._closing:
+            self._server.handle_request()
 
     def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")

@@ -61,9 +61,10 @@ def _listening(address: tuple[str, int], kind: ProcessKind, draining: Callable[[
             ready=lambda: _live() and not draining() and _heard(),
         )
     except OSError as error:
+        where = f"{address[0]}:{address[1]}"
         raise ImproperlyConfigured(
-            f"BPTL_METRICS_ADDRESS: cannot listen on {address[0]}:{address[1]}: {error.strerror}. Every process of a host needs "
-            "a port of its own; port 0 takes one that is free and writes it into the log"
+            f"BPTL_METRICS_ADDRESS: cannot listen on {where}: {error.strerror}. Every process of a host needs a port of "
+            "its own; port 0 takes one that is free and writes it into the log"
         ) from error
     log.info("metrics.served", address=address[0], port=port.port)
     try:

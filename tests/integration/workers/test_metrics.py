@@ -231,7 +231,7 @@ def test_a_port_that_is_taken_is_said_with_what_to_do(listening: Callable[[], in
         taken = ("127.0.0.1", listening())
         with (
             override_settings(BPTL_METRICS_ADDRESS=taken),
-            pytest.raises(ImproperlyConfigured, match="a port of its own; port 0"),
+            pytest.raises(ImproperlyConfigured, match="port of its own; port 0"),
             metrics_port.opened(ProcessKind.POLL),
         ):
             pass
