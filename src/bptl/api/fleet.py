@@ -9,17 +9,17 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from threading import Lock
 
 from django.db import DatabaseError
 from django.db.models import Count, Sum
-from django.utils import timezone
 
 from bptl import __version__
 from bptl.connections.models import WITHOUT_ENGINE, Engine
 from bptl.lib.instruments import Gauge, Labels, Registry
 from bptl.lib.log import get_logger
-from bptl.tasks import pulse, queries, queue_lengths, standing
+from bptl.tasks import pulse, queries, queue_lengths, sql, standing
 from bptl.tasks.models import ProcessKind
 from bptl.telling.models import Incident, Kind
 
@@ -83,6 +83,12 @@ INFO = _gauge("bptl_web_info", "Always 1: the version of this process.", labels=
 Reading = tuple[Gauge, Labels, float]
 
 
+def _clock() -> datetime:
+    """PostgreSQL's, by which all processes go."""
+    now: datetime = sql.query("SELECT now() AS now")[0].now
+    return now
+
+
 def _tasks() -> Iterator[Reading]:
     names = dict(Engine.objects.values_list("id", "name"))
     for one in standing.standing():
@@ -109,7 +115,7 @@ def _processes() -> Iterator[Reading]:
 
 
 def _engines() -> Iterator[Reading]:
-    polls, now = pulse.polls(), timezone.now()
+    polls, now = pulse.polls(), _clock()
     for engine in Engine.objects.filter(active=True):
         known = polls.get(engine.pk, pulse.Polls())
         if known.answered_at is not None:

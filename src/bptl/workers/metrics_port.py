@@ -63,7 +63,7 @@ def _listening(address: tuple[str, int], kind: ProcessKind, draining: Callable[[
     except OSError as error:
         where = f"{address[0]}:{address[1]}"
         raise ImproperlyConfigured(
-            f"BPTL_METRICS_ADDRESS: cannot listen on {where}: {error.strerror}. Every process of a host needs a port of "
+            f"BPTL_METRICS_ADDRESS: cannot listen on {where}: {error.strerror}. Each process of a host needs a port of "
             "its own; port 0 takes one that is free and writes it into the log"
         ) from error
     log.info("metrics.served", address=address[0], port=port.port)
