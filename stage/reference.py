@@ -16,6 +16,7 @@ from django.db.models import Field, Model
 
 from bptl.cli.main import VERBS, bptl
 from bptl.cli.start import start_django
+from bptl.lib.instruments import Instrument, Registry
 from bptl.work_units import registry
 from bptl.work_units.contract import Need, WorkUnit
 from bptl.work_units.description import VariableDescription, inputs_of, outputs_of
@@ -202,7 +203,52 @@ def rest_api() -> str:
     return text.decode()
 
 
+def metrics() -> str:
+    """What the processes tell Prometheus."""
+    # Read here: the second needs the settings.
+    from bptl.api.fleet import FLEET
+    from bptl.tasks.metrics import PROCESS
+
+    lines = [
+        "# Metrics",
+        "",
+        "Made from `src/bptl/tasks/metrics.py` and `src/bptl/api/fleet.py` by `./run docs`. How to read them:",
+        "[monitor BPTL](../how-to/monitor.md). Labels are names of engines and services, topics of mappings and words",
+        "of BPTL, never a task, a case or a person; of one metric a process tells at most 2,000 series and counts what",
+        "comes on top as `other`.",
+        "",
+        "## Of each process",
+        "",
+        "Told at `BPTL_METRICS_ADDRESS` by the processes in the second column, each about itself: add them up.",
+        "Beside them stand those of the Prometheus client about the process: `process_resident_memory_bytes`,",
+        "`process_cpu_seconds_total`, `process_open_fds`, `process_start_time_seconds` and `python_info`.",
+        "",
+        *_instruments(PROCESS),
+        "",
+        "## Of the fleet",
+        "",
+        "Read from PostgreSQL and the broker by whichever web process is asked, at `/metrics` with a token and at",
+        "`BPTL_METRICS_ADDRESS` without. Two web processes tell the same: take the greatest, such as",
+        "`max by (status) (…)`, and never the sum.",
+        "",
+        *_instruments(FLEET),
+    ]
+    return _page(lines)
+
+
+def _instruments(registry: Registry) -> Iterator[str]:
+    yield from _table(("Metric", "Told by", "Kind", "Labels", "What it is"), map(_instrument, registry))
+
+
+def _instrument(one: Instrument) -> tuple[str, str, str, str, str]:
+    told = one.declared
+    kind = type(one).__name__.lower()
+    labels = ", ".join(f"`{label}`" for label in told.labels)
+    return (f"`{told.name}`", told.told_by, kind, labels, told.help)
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "metrics.md": metrics,
     "environment.md": environment,
     "command-line.md": command_line,
     "work-units.md": work_units,

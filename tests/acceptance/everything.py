@@ -53,8 +53,11 @@ class Everything:
 
 
 @contextmanager
-def built(logs: Path) -> Iterator[Everything]:
-    """Start it: one worker before the sandbox, a mail server, a service; all is there when this answers."""
+def built(logs: Path, **more: str) -> Iterator[Everything]:
+    """Start it: one worker before the sandbox, a mail server, a service; all is there when this answers.
+
+    ``more`` are further settings of BPTL.
+    """
     with Recorder() as recorder, Mailbox() as mailbox:
         environment = {
             "PYTHONPATH": str(UNITS),
@@ -64,6 +67,7 @@ def built(logs: Path) -> Iterator[Everything]:
             "EMAIL_PORT": str(mailbox.port),
             "BPTL_INCIDENT_MAIL": "beheer@example.nl",
             "BPTL_INCIDENT_LANGUAGE": "en",
+            **more,
         }
         with Town.built(logs, product=SANDBOX, workers=1, diagrams=True, environment=environment) as town:
             everything = Everything(town, welcome=_people(town), mailbox=mailbox)

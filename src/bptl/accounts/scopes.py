@@ -16,6 +16,7 @@ class Scope(StrEnum):
     CALL = "work-unit:call"
     READ_TASKS = "tasks:read"
     ACT_ON_TASKS = "tasks:act"
+    MONITOR = "monitoring:read"
 
     @property
     def label(self) -> str | Promise:
@@ -39,10 +40,17 @@ _LABELS = {
     Scope.CALL: _("call work units"),
     Scope.READ_TASKS: _("read tasks"),
     Scope.ACT_ON_TASKS: _("act on tasks"),
+    Scope.MONITOR: _("watch BPTL"),
 }
 _MEANINGS = {
     Scope.CALL: _("Ask for work through the REST API, and read its answer."),
     Scope.READ_TASKS: _("Read where tasks are, and why."),
     Scope.ACT_ON_TASKS: _("Retry, complete and settle tasks, in the name of its user."),
+    Scope.MONITOR: _("Read metrics and the health of all parts: numbers, no tasks."),
 }
-_ROLES = {Scope.CALL: None, Scope.READ_TASKS: Role.VIEWER, Scope.ACT_ON_TASKS: Role.OPERATOR}
+_ROLES = {
+    Scope.CALL: None,
+    Scope.READ_TASKS: Role.VIEWER,
+    Scope.ACT_ON_TASKS: Role.OPERATOR,
+    Scope.MONITOR: Role.VIEWER,
+}

@@ -25,7 +25,7 @@ def tokens() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(["work-unit:call", "tasks:read", "tasks:act"]),
+    type=click.Choice(["work-unit:call", "tasks:read", "tasks:act", "monitoring:read"]),
     default=["work-unit:call"],
     show_default=True,
     help="What it may do; may be repeated.",

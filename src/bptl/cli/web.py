@@ -67,6 +67,16 @@ def _send_wakes(_worker: object) -> None:
     wake.use(waker.send)
 
 
+def _separate_monitoring(server: Any) -> None:
+    """Before the fork, when all sockets are open: what comes to the last one is monitoring's, where there are two."""
+    from bptl.api import metrics
+
+    if settings.BPTL_METRICS_ADDRESS is not None:
+        port = int(server.LISTENERS[-1].getsockname()[1])
+        metrics.serve_at(port)
+        log.info("metrics.served", address=settings.BPTL_METRICS_ADDRESS[0], port=port)
+
+
 def _make_first_administrator() -> None:
     """Before the fork; a database that is away stops no web process, and leaves no connection to the children."""
     from django.db import DatabaseError, connection
@@ -93,8 +103,13 @@ def web(bind: str | None, processes: int | None, threads: int | None) -> None:
     """Serve the pages until SIGTERM, then let running requests finish."""
     start_process("web")
     _make_first_administrator()
+    binds = [bind or f"127.0.0.1:{settings.UWSGI_PORT}"]
+    if settings.BPTL_METRICS_ADDRESS is not None:
+        host, port = settings.BPTL_METRICS_ADDRESS
+        binds.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     options: dict[str, Any] = {
-        "bind": bind or f"127.0.0.1:{settings.UWSGI_PORT}",
+        "bind": binds,
+        "when_ready": _separate_monitoring,
         "workers": processes or settings.UWSGI_PROCESSES,
         # Waiting calls have threads of their own, so that they never keep a page waiting.
         "threads": (threads or settings.UWSGI_THREADS) + settings.BPTL_CALLS_WAITING,

@@ -209,6 +209,19 @@ class Environment:
 
         return self._read(name, convert, kind="addresses, separated by commas", help=help, default=[]) or []
 
+
+    def address(self, name: str, *, help: str) -> tuple[str, int] | None:
+        """Where to listen, host:port, as (host, port), with port 0 for any that is free; default nowhere."""
+
+        def convert(raw: str) -> tuple[str, int]:
+            host, _, port = raw.rpartition(":")
+            bare = host.removeprefix("[").removesuffix("]")
+            if not bare or (":" in bare) != host.startswith("[") or not port.isdecimal() or int(port) > 65535:
+                raise ValueError(f"is {raw!r}; use host:port, such as 127.0.0.1:9808 or [::]:9808")
+            return bare, int(port)
+
+        return self._read(name, convert, kind="host:port", help=help, default=None, required=False)
+
     def fault(self, name: str, message: str) -> None:
         """Note that ``name`` is wrong for a reason that only the caller can see; say what to do."""
         self._faults.append(Fault(name, message))

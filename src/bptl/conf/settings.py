@@ -391,6 +391,12 @@ BPTL_ALIVE_FILE = environment.text(
     help="File that poll, work and beat touch while their loop turns, for `bptl alive`; the image sets it.",
 )
 
+BPTL_METRICS_ADDRESS = environment.address(
+    "BPTL_METRICS_ADDRESS",
+    help="Where each process serves /metrics (Prometheus), /live and /ready without login, such as 0.0.0.0:9808 in a "
+    "container; several processes of one host need a port each, or port 0. Empty: nowhere.",
+)
+
 # -- Logging in -------------------------------------------------------------------------------------------------------
 
 BPTL_ADMIN_USERNAME = environment.text(
@@ -583,6 +589,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # First: a probe comes with an address for a host name and must not need a session or a known host.
     "bptl.web.health.HealthMiddleware",
+    "bptl.api.metrics.MetricsPortMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "bptl.web.protection.ProtectionMiddleware",

@@ -8,6 +8,7 @@ from django.urls import include, path, reverse_lazy
 from django.views.generic import RedirectView
 
 from bptl.api.aggregate import AggregateView
+from bptl.api.metrics import MetricsView
 from bptl.web.login import Logout
 from bptl.web.rights import for_any_login
 
@@ -22,6 +23,7 @@ urlpatterns = [
     path("admin/password_change/", for_any_login(RedirectView.as_view(url=reverse_lazy("password-change")))),
     path("admin/", admin.site.urls),
     path("api/", include("bptl.api.urls")),
+    path("metrics", MetricsView.as_view(), name="metrics"),
     path("tasks/api/aggregate/", AggregateView.as_view(), name="aggregate"),  # where the existing BPTL has it
     path("", include("bptl.web.urls")),
 ]

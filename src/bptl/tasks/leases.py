@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from bptl.engines.base import Engine, EngineError, EngineUnavailable, LockRefused, NotFound
 from bptl.lib.log import get_logger
-from bptl.tasks import limits, sql
+from bptl.tasks import limits, metrics, sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Status
 from bptl.tasks.listening import FETCH_CHANNEL
 
@@ -119,13 +120,14 @@ WITH seen AS (
         look_at = CASE WHEN t.engine_id IS NULL OR (%s AND t.status IN ({_HELD_STATUSES})) THEN NULL
             ELSE now() + %s END
     FROM seen WHERE t.id = seen.id AND t.lease_id = seen.lease
-    RETURNING t.id, seen.lease
+    RETURNING t.id, t.status, t.engine_id, t.topic, seen.lease
 ), ended AS (
     UPDATE tasks_lease l SET ended_at = now(), ended_as = %s FROM moved WHERE l.id = moved.lease
+), told AS (
+    INSERT INTO tasks_event (task_id, lease_id, name, actor, detail)
+    SELECT id, lease, 'lease.ended', '', jsonb_build_object('as', %s::text, 'reason', %s::text) FROM moved
 )
-INSERT INTO tasks_event (task_id, lease_id, name, actor, detail)
-SELECT id, lease, 'lease.ended', '', jsonb_build_object('as', %s::text, 'reason', %s::text) FROM moved
-RETURNING task_id
+SELECT id AS task_id, status, engine_id, topic FROM moved
 """
 
 # retry_at: what is given back is free as soon as the engine has heard it, which comes right after this. An expired lock
@@ -155,10 +157,17 @@ def end(
     lost = how is LeaseEnd.LOST
     dead = how is LeaseEnd.PROCESS_DEAD
     rows = sql.query(_END, [ids, unbegun, lost, dead, how, offered_after, lost, LOOK_SOON, how, how, reason])
+    _count(rows, how)
     if rows:
         log.warning("leases.ended", ended_as=how, reason=reason, tasks=[row.task_id for row in rows])
         limits.tell_room()
     return len(rows)
+
+
+def _count(rows: Sequence[Any], how: LeaseEnd) -> None:
+    lost = [row for row in rows if row.status == Status.LOST]
+    metrics.LOST.count((metrics.engine(row.engine_id), row.topic) for row in lost)
+    metrics.RETURNED.count((metrics.engine(row.engine_id), row.topic, how) for row in rows if row.status != Status.LOST)
 
 
 _OFFERED = f"""

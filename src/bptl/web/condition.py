@@ -6,23 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 
 from bptl.connections import breakers
 from bptl.connections.models import Engine, Opening
 from bptl.connections.service_models import Service
 from bptl.lib import redis_lists
-from bptl.lib.latest import Latest
-from bptl.tasks import pulse, queries, radar
+from bptl.tasks import pulse, queries, queue_lengths, radar
 from bptl.tasks.models import Process
 from bptl.web import breaker_words
 from bptl.web.words import Word
-
-QUEUES = (settings.CELERY_TASK_DEFAULT_QUEUE, "long-polling")
-BROKER_SECONDS = 2.0
-
-_lengths: Latest[str, dict[str, int] | redis_lists.ListsAway] = Latest(fresh=4.0, shown=30.0, threads=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +57,7 @@ def now(groups: Sequence[radar.Group], *, within: float) -> Condition:
     calls = pulse.service_calls()
     fleet = queries.fleet()
     places = pulse.taken_places()
-    lengths = _lengths.get({"": _ask_broker}, within=within)[""]
+    lengths = queue_lengths.lengths(within=within)
     away = _("It has not answered yet; this page asks it again.") if lengths is None else ""
     if isinstance(lengths, redis_lists.ListsAway):
         away = _("The broker does not answer: %(reason)s. Workers still find work by themselves, a little later.") % {
@@ -87,13 +80,6 @@ def now(groups: Sequence[radar.Group], *, within: float) -> Condition:
         queues=sorted(lengths.items()) if isinstance(lengths, dict) else [],
         broker=away,
     )
-
-
-def _ask_broker() -> dict[str, int] | redis_lists.ListsAway:
-    try:
-        return redis_lists.lengths(settings.CELERY_BROKER_URL, QUEUES, timeout=BROKER_SECONDS)
-    except redis_lists.ListsAway as away:
-        return away
 
 
 def _engine(engine: Engine, polls: pulse.Polls, opening: Opening | None) -> EngineState:

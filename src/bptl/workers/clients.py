@@ -12,6 +12,7 @@ from bptl.connections.models import Engine
 from bptl.connections.secrets import Undecryptable
 from bptl.engines import base
 from bptl.engines.base import EngineUnavailable
+from bptl.tasks import metrics
 
 FRESH = 5.0
 """Seconds for which an engine's row is believed: changed credentials are used after at most this."""
@@ -48,6 +49,7 @@ class Clients:
                 raise
             close_old_connections()
             return known
+        metrics.name_engine(engine_id, row[1].name)
         with self._lock:
             self._rows[engine_id] = row
         return row

@@ -18,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from bptl.lib.log import context as log_context
 from bptl.lib.log import get_logger
-from bptl.tasks import leases
+from bptl.tasks import leases, metrics
 from bptl.tasks.execution.claim import Claim, Waiting, claim
 from bptl.tasks.execution.outcomes import HAND_BACK, HandedBack
 from bptl.tasks.execution.run import Assignment, Unassignable, assign, ran_too_long, run, wrote_off
@@ -72,6 +72,7 @@ class Floor:
         self._member = member
         self._on_worn_out = on_worn_out
         self._worn_out = False
+        self._written_off = 0
         self._lock = threading.Lock()
         self._runs: dict[uuid.UUID, Run] = {}
         self.stopping = threading.Event()
@@ -117,6 +118,11 @@ class Floor:
         """Whether a unit still runs that was told to stop."""
         with self._lock:
             return bool(self._runs)
+
+    @property
+    def written_off(self) -> int:
+        """How many places were given up."""
+        return self._written_off
 
     @property
     def running(self) -> int:
@@ -191,6 +197,7 @@ class Floor:
     def _begin(self, claims: list[Claim], asked: float) -> None:
         mappings = self._mappings.of({claim.mapping_id for claim in claims if claim.mapping_id is not None})
         now = time.monotonic()
+        begun: list[Claim] = []
         for claimed in claims:
             try:
                 assignment = assign(claimed, mappings)
@@ -203,6 +210,11 @@ class Floor:
                 self._unended += 1
             self.keeper.hold(_kept(claimed, asked))
             self._crew.put(started)
+            begun.append(claimed)
+        metrics.STARTED.count((metrics.engine(one.engine_id), one.topic) for one in begun)
+        metrics.QUEUE_SECONDS.observe(
+            ((metrics.engine(one.engine_id), one.topic), one.queued_ms / 1000) for one in begun
+        )
 
     def _run(self, started: Run) -> None:
         claimed = started.assignment.claim
@@ -210,6 +222,7 @@ class Floor:
         self._at_rest.pop(me, None)
         # Units use the database for their effects: a connection that was cut is opened anew before the next one.
         close_old_connections()
+        began = time.monotonic()
         try:
             try:
                 with log_context(started.assignment.context), span_of(started.assignment) as span:
@@ -225,7 +238,8 @@ class Floor:
             if isinstance(ending, HandedBack):
                 self._give_back(claimed, ending.reason, after=HAND_BACK)
             else:
-                self.reporter.put(Finished(claimed, ending, span.traceparent))
+                took = time.monotonic() - began
+                self.reporter.put(Finished(claimed, ending, seconds=took, trace=span.traceparent))
         except Exception:
             # run() never raises for the unit; a fault of ours must not keep the place. The lease stays until it ends.
             log.exception("run.failed", task_id=claimed.task_id)
@@ -253,9 +267,11 @@ class Floor:
         claimed = overdue.assignment.claim
         overdue.written_off = True
         self.places -= 1
+        self._written_off += 1
         self._member.write_off_place()
         log.error("place.written_off", task_id=claimed.task_id, unit=overdue.assignment.unit.name)
-        self.reporter.put(Finished(claimed, wrote_off(overdue.assignment)))
+        longest = overdue.assignment.longest_run.total_seconds() + WRITE_OFF_AFTER
+        self.reporter.put(Finished(claimed, wrote_off(overdue.assignment), seconds=longest))
         if not self._worn_out:
             self._worn_out = True
             self.stop_claiming()

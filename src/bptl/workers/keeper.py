@@ -18,7 +18,7 @@ from django.db import DatabaseError, close_old_connections
 
 from bptl.engines.base import Engine, EngineError
 from bptl.lib.log import get_logger
-from bptl.tasks import leases
+from bptl.tasks import leases, metrics
 from bptl.tasks.lifecycle import LeaseEnd
 from bptl.workers.clients import Clients
 from bptl.workers.loops import Loop, Pace
@@ -89,7 +89,21 @@ class Keeper:
     def release(self, lease_id: uuid.UUID) -> None:
         """The lease has ended in good order."""
         with self._lock:
-            self._kept.pop(lease_id, None)
+            kept = self._kept.pop(lease_id, None)
+        if kept is not None:
+            metrics.LOCK_LEFT.observe([((metrics.engine(kept.engine_id),), kept.deadline - time.monotonic())])
+
+    @property
+    def held(self) -> int:
+        """How many locks are kept."""
+        return len(self._kept)
+
+    @property
+    def shortest(self) -> float | None:
+        """What is left of the lock that runs out first, as a part of its length; None while none is kept."""
+        now = time.monotonic()
+        with self._lock:
+            return min(((lock.deadline - now) / lock.lock for lock in self._kept.values()), default=None)
 
     def _step(self) -> float:
         try:
@@ -188,6 +202,7 @@ class Keeper:
         except EngineError as error:
             self._not_extended(lock, error)
             return
+        metrics.EXTENSIONS.add(metrics.engine(lock.engine_id), "extended" if ended is None else "lost")
         if ended is not None:
             self._lose(lock, ended, "the engine refused to extend its lock")
             return
@@ -197,6 +212,7 @@ class Keeper:
     def _not_extended(self, lock: Kept, error: EngineError | DatabaseError) -> None:
         now = time.monotonic()
         lock.retry_at = now + min(5.0, lock.lock / 20)
+        metrics.EXTENSIONS.add(metrics.engine(lock.engine_id), "failed")
         log.warning("lock.not_extended", lease=str(lock.lease_id), left=round(lock.deadline - now), error=str(error))
 
     def _lose(self, lock: Kept, how: LeaseEnd, reason: str) -> None:

@@ -21,7 +21,7 @@ from bptl.engines.base import (
     TopicRequest,
 )
 from bptl.lib.log import get_logger
-from bptl.tasks import leases, traces
+from bptl.tasks import leases, metrics, traces
 from bptl.tasks.intake.due import due, forget
 from bptl.tasks.intake.fetches import FETCH_LIMIT, Announced, abandon, announce, never_sent
 from bptl.tasks.intake.record import record
@@ -224,6 +224,7 @@ class PollingLine:
         try:
             tasks = engine.fetch(request)
         except EngineUnavailable as error:
+            metrics.POLLS.add(self._engine.name, "failed")
             # Only the engine's own word (it has a kind) says that nothing was locked: behind a proxy that lost patience
             # the poll may still be parked.
             if error.sent and not error.kind:
@@ -232,12 +233,16 @@ class PollingLine:
                 never_sent(announced)
             return Polled(self._failed(error, error.retry_after))
         except EngineError as error:
+            metrics.POLLS.add(self._engine.name, "failed")
             never_sent(announced)
             return Polled(self._failed(error, None))
         except Exception:
             # A fault of ours: whatever was locked for this worker id must be found and freed.
             _insist(lambda: abandon(announced), until=asked + shortest.total_seconds())
             raise
+        metrics.POLLS.add(self._engine.name, "tasks" if tasks else "empty")
+        if tasks:
+            metrics.FETCH_SECONDS.observe([((self._engine.name,), time.monotonic() - asked)])
         if self._failures:
             log.info("engine.poll_recovered", engine=self._engine.name, failures=self._failures)
             self._failures = 0
@@ -284,6 +289,8 @@ class PollingLine:
             # Large ones count at once, and are forgotten as small ones come.
             size = recorded.characters / len(tasks)
             self._task_characters = max(size, 0.9 * self._task_characters)
+            name, leased = self._engine.name, recorded.leased
+            metrics.FETCHED.count((name, task.topic) for task in tasks if task.id in leased)
             if self._pace.happened():
                 self._due_loop.wake()
             log.info("tasks.fetched", engine=self._engine.name, tasks=len(recorded.leased), fetch=announced.number)

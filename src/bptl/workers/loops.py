@@ -10,6 +10,7 @@ from collections.abc import Callable
 from django.db import close_old_connections, connections
 
 from bptl.lib.log import get_logger
+from bptl.tasks import metrics
 
 log = get_logger(__name__)
 
@@ -40,16 +41,64 @@ class Pace:
         return busy if time.monotonic() < self._quiet_at else quiet
 
 
+class Turning:
+    """The sign of life of a loop. Times are monotonic seconds: when its last step went well, since when one is due."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._last_ok = self._due = time.monotonic()
+
+    def begin(self) -> None:
+        """A step begins, perhaps earlier than it had to."""
+        self._due = min(self._due, time.monotonic())
+
+    def went_well(self, *, rest: float) -> None:
+        """It went well, and the next is due in ``rest`` seconds."""
+        self._last_ok = time.monotonic()
+        self._due = self._last_ok + rest
+
+    @property
+    def silent(self) -> float:
+        """Seconds since the last step that went well."""
+        return time.monotonic() - self._last_ok
+
+    @property
+    def overdue(self) -> float:
+        """Seconds for which a step has been due that has not gone well."""
+        return max(0.0, time.monotonic() - self._due)
+
+
+_turning: set[Turning] = set()
+_changing = threading.Lock()
+
+
+def turning() -> list[Turning]:
+    """The loops that turn in this process, or should."""
+    with _changing:
+        return list(_turning)
+
+
+def show(turns: Turning) -> None:
+    """A loop begins to turn."""
+    with _changing:
+        _turning.add(turns)
+
+
+def hide(turns: Turning) -> None:
+    """It was told to stop, and has."""
+    with _changing:
+        _turning.discard(turns)
+
+
 class Loop:
     """Runs ``step`` in a thread of its own until it is stopped.
 
-    ``step`` answers how many seconds to wait before the next one; ``wake`` ends the wait. ``last_ok`` is the monotonic
-    time (seconds) of the last step that did not fail.
+    ``step`` answers how many seconds to wait before the next one; ``wake`` ends the wait.
     """
 
     def __init__(self, name: str, step: Callable[[], float]) -> None:
         self.name = name
-        self.last_ok = time.monotonic()
+        self._turning = Turning(name)
         self._step = step
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -57,6 +106,7 @@ class Loop:
 
     def start(self) -> None:
         """Begin."""
+        show(self._turning)
         self._thread.start()
 
     def wake(self) -> None:
@@ -79,19 +129,22 @@ class Loop:
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
+            self._turning.begin()
             try:
                 wait = self._step()
             except Exception:
                 # The loop's border: it must outlive everything, and says what happened.
                 failures += 1
                 wait = backoff(failures)
+                metrics.LOOP_FAILURES.add(self.name)
                 log.exception("loop.failed", loop=self.name, failures=failures, wait=round(wait, 2))
                 close_old_connections()
             else:
                 failures = 0
-                self.last_ok = time.monotonic()
+                self._turning.went_well(rest=wait)
             self._wake.wait(wait)
             self._wake.clear()
+        hide(self._turning)
         connections.close_all()  # this thread's: it comes to its end
 
 

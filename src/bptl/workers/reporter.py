@@ -6,15 +6,15 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from django.db import DataError
 
 from bptl.engines.base import Engine, EngineError
 from bptl.lib.log import get_logger
-from bptl.tasks import limits
+from bptl.tasks import limits, metrics
 from bptl.tasks.callbacks import Wanted, wanted
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import Answer, Report, Verdict, park, send
@@ -23,6 +23,7 @@ from bptl.tasks.endings import Ending
 from bptl.tasks.execution.claim import Claim
 from bptl.tasks.execution.outcomes import Doubt, Ended, doubt, store
 from bptl.tasks.execution.waiting import Awaiting, wait_for
+from bptl.tasks.lifecycle import Outcome
 from bptl.tasks.retries import NO_RETRY
 from bptl.workers.clients import Clients
 from bptl.workers.crew import Crew
@@ -49,10 +50,12 @@ What a person, or the sweep, lays ready is told (``Reporter.wake``)."""
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A run that has ended, with what is needed to report it."""
+    """A run that has ended, with what is needed to report it; it took ``seconds`` until the monotonic time ``at``."""
 
     claim: Claim
     ending: Ending | Doubt | Awaiting
+    seconds: float
+    at: float = field(default_factory=time.monotonic)
     trace: str = ""
     """The traceparent of the run."""
 
@@ -169,7 +172,9 @@ class Reporter:
         process_id = self._member.id
         doubts = [(finished.claim, finished.ending) for finished in group if isinstance(finished.ending, Doubt)]
         for claim, left_open in doubts:
-            if not doubt(claim.task_id, claim.lease_id, left_open.reason):
+            if doubt(claim.task_id, claim.lease_id, left_open.reason):
+                metrics.UNCERTAIN.add(metrics.engine(claim.engine_id), claim.topic)
+            else:
                 self._on_settled(claim.lease_id)
         if doubts:
             self._due_loop.wake()
@@ -187,6 +192,7 @@ class Reporter:
             return
         if any(finished.claim.limited for finished in group):
             limits.tell_room()
+        _count([finished for finished in group if finished.claim.lease_id in taken])
         for finished in group:
             if finished.claim.lease_id in taken and isinstance(finished.ending, Ending):
                 self._submit(_first_report(finished, finished.ending))
@@ -245,6 +251,7 @@ class Reporter:
     def _settle(self) -> float:
         if not self._settling:
             gather(self._verdicts, self._settling, others_come=lambda: self._sending > len(self._settling))
+            _count_answers(self._settling)
         for verdict in [verdict for verdict in self._settling if verdict.report.doubt]:
             outbox.settle_doubt(verdict)
             self._finish(verdict)
@@ -252,6 +259,7 @@ class Reporter:
         outbox.delivered(done)
         if any(verdict.report.callback for verdict in done):
             self._on_callback()
+        _count_delivered(done)
         for verdict in done:
             self._finish(verdict)
         if self._settling:
@@ -311,7 +319,7 @@ def _ended(finished: Finished) -> Iterator[Ended]:
 
 def _unstorable(finished: Finished, error: DataError) -> Finished:
     text = f"the result cannot be stored: {error}"
-    return Finished(finished.claim, Ending.failed(text, text, NO_RETRY))
+    return replace(finished, ending=Ending.failed(text, text, NO_RETRY))
 
 
 def _first_report(finished: Finished, ending: Ending) -> Report:
@@ -320,6 +328,7 @@ def _first_report(finished: Finished, ending: Ending) -> Report:
         task_id=claim.task_id,
         engine_id=claim.engine_id,
         external_id=claim.external_id,
+        topic=claim.topic,
         lease_id=claim.lease_id,
         worker_id=claim.worker_id,
         outcome_id=claim.lease_id,
@@ -330,4 +339,35 @@ def _first_report(finished: Finished, ending: Ending) -> Report:
         by_author=True,
         trace=finished.trace,
         callback=finished.callback is not None,
+        since=finished.at,
+    )
+
+
+def _count(stored: Sequence[Finished]) -> None:
+    endings = [(one, one.ending) for one in stored if isinstance(one.ending, Ending)]
+    metrics.PERFORMED.count(
+        (metrics.engine(one.claim.engine_id), one.claim.topic, ending.outcome) for one, ending in endings
+    )
+    metrics.RUN_SECONDS.observe(
+        ((metrics.engine(one.claim.engine_id), one.claim.topic), one.seconds) for one, _ending in endings
+    )
+    metrics.FAILED.count(
+        (metrics.engine(one.claim.engine_id), one.claim.topic, "left" if ending.result["retries"] else "none")
+        for one, ending in endings
+        if ending.outcome is Outcome.FAILED
+    )
+
+
+def _count_answers(verdicts: Sequence[Verdict]) -> None:
+    metrics.REPORTS.count((metrics.engine(one.report.engine_id), one.answer) for one in verdicts)
+    metrics.REPORT_RETRIES.count((metrics.engine(one.report.engine_id),) for one in verdicts if one.report.tries > 1)
+
+
+def _count_delivered(verdicts: Sequence[Verdict]) -> None:
+    now = time.monotonic()
+    metrics.DELIVERED.count(
+        (metrics.engine(one.report.engine_id), one.report.topic, one.report.outcome) for one in verdicts
+    )
+    metrics.DELIVERY_SECONDS.observe(
+        ((metrics.engine(one.report.engine_id),), now - one.report.since) for one in verdicts
     )

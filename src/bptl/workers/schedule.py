@@ -20,11 +20,11 @@ from django.db import DatabaseError, close_old_connections
 from django_celery_beat.schedulers import DatabaseScheduler
 
 from bptl.lib.log import configure, get_logger
+from bptl.tasks import metrics
 from bptl.tasks.models import ProcessKind
 from bptl.tasks.upkeep import processes
-from bptl.workers import alive
+from bptl.workers import alive, loops, metrics_port
 from bptl.workers.app import LONG_POLLING, WORK, app
-from bptl.workers.loops import backoff
 
 log = get_logger(__name__)
 
@@ -48,6 +48,9 @@ app.conf.beat_schedule = {
     "telling": {"task": "bptl.tell", "schedule": TELL_EVERY, "options": {"queue": WORK}},
     "retention": {"task": "bptl.retain", "schedule": RETAIN_EVERY, "options": {"queue": WORK}},
 }
+_ticks = loops.Turning("beat")
+_beats = loops.Turning(metrics_port.HEARTBEAT)
+
 SCHEDULER = "bptl.workers.schedule:Scheduler"
 
 app.conf.beat_max_loop_interval = LOOK_EVERY
@@ -57,6 +60,14 @@ def run() -> int:
     """Run beat with the shipped schedule until it is told to stop; answers the exit code."""
     configure(level=settings.CELERY_LOGLEVEL, form="console" if settings.BPTL_LOG_FORMAT == "console" else "json")
     stopping = threading.Event()
+    with metrics_port.opened(ProcessKind.BEAT, draining=stopping.is_set):
+        _run(stopping)
+    log.info("process.stopped", kind="beat")
+    return 0
+
+
+def _run(stopping: threading.Event) -> None:
+    loops.show(_ticks)
     failures = 0
     current: list[PunctualBeat] = []
 
@@ -74,12 +85,11 @@ def run() -> int:
         except Exception:
             # Beat gives up when the database is away at the wrong moment; the fleet needs it to come back by itself.
             failures += 1
+            metrics.LOOP_FAILURES.add(_ticks.name)
             alive.show()
             log.exception("beat.failed", failures=failures)
             close_old_connections()
-            stopping.wait(backoff(failures))
-    log.info("process.stopped", kind="beat")
-    return 0
+            stopping.wait(loops.backoff(failures))
 
 
 class PunctualBeat(Beat):
@@ -118,15 +128,19 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """One round of the loop; answers the seconds until the next."""
         alive.show()
+        _ticks.begin()
         try:
             # Every message that is due is a tick, and one more follows it; an UPDATE for each would be far too many.
             if (now := time.monotonic()) >= self._beat_at + LOOK_EVERY:
                 if self._process_id is None or not processes.beat(self._process_id):
                     self._process_id = processes.register(ProcessKind.BEAT)
                 self._beat_at = now
+                _beats.went_well(rest=LOOK_EVERY)
+                loops.show(_beats)
         except DatabaseError:
             log.exception("beat.without_database")
         wait: float = super().tick(*args, **kwargs)
+        _ticks.went_well(rest=wait)
         return wait
 
     def schedule_changed(self) -> bool:

@@ -26,7 +26,7 @@ from bptl.tasks.limits import ROOM
 from bptl.tasks.listening import FETCH_CHANNEL
 from bptl.tasks.models import ProcessKind
 from bptl.workers import jobs as _jobs  # noqa: F401 - importing registers them
-from bptl.workers import leadership, local
+from bptl.workers import leadership, local, metrics_port
 from bptl.workers.app import LONG_POLLING, WORK, app
 from bptl.workers.clients import Clients
 from bptl.workers.ear import Ear
@@ -52,6 +52,12 @@ TELL_EVERY = 5.0
 def poll() -> int:
     """Run a long-polling worker until it is told to stop; answers the exit code."""
     _observe("poll")
+    stopping = threading.Event()
+    with metrics_port.opened(ProcessKind.POLL, draining=stopping.is_set):
+        return _poll(stopping)
+
+
+def _poll(stopping: threading.Event) -> int:
     connection_created.connect(sessions.walk_indexes)
     member = Member(ProcessKind.POLL, on_death=leadership.release)
     clients = Clients()
@@ -63,6 +69,7 @@ def poll() -> int:
     )
     keeper = Keeper(member, clients, on_lost=lambda lease_id, reason: None)
     stand_in = StandIn(member, clients)
+    metrics_port.tell_locks(keeper)
     local.here.member, local.here.poller = member, poller
     waker = _waker()
     ear = Ear(poller.look, channel=FETCH_CHANNEL, instead={ROOM: poller.look_for_room}, on_hearing=poller.hears)
@@ -73,6 +80,7 @@ def poll() -> int:
     ear.start()
 
     def stop(**_: Any) -> None:
+        stopping.set()
         ear.stop()
         poller.stop()
         member.drain()
@@ -93,8 +101,13 @@ def poll() -> int:
 def work(*, places: int | None = None) -> int:
     """Run a worker with ``places`` places (CELERY_WORKER_CONCURRENCY) until told to stop; answers the exit code."""
     _observe("work")
+    stopping = threading.Event()
+    with metrics_port.opened(ProcessKind.WORK, draining=stopping.is_set):
+        return _work(places or settings.CELERY_WORKER_CONCURRENCY, stopping)
+
+
+def _work(places: int, stopping: threading.Event) -> int:
     connection_created.connect(sessions.walk_indexes)
-    places = places or settings.CELERY_WORKER_CONCURRENCY
     restart = threading.Event()
 
     def worn_out() -> None:
@@ -106,6 +119,7 @@ def work(*, places: int | None = None) -> int:
         ProcessKind.WORK, places=places, on_death=lambda _: floor.cancel_all("this process was declared dead")
     )
     floor = Floor(member, Clients(), places=places, on_worn_out=worn_out)
+    metrics_port.tell_places(floor)
     local.here.member, local.here.floor = member, floor
     waker = _waker()
     ear = Ear(floor.wake, on_hearing=floor.hears)
@@ -114,6 +128,7 @@ def work(*, places: int | None = None) -> int:
     ear.start()
 
     def stop(**_: Any) -> None:
+        stopping.set()
         ear.stop()
         floor.stop_claiming()
         member.drain()

@@ -24,7 +24,7 @@ from tests.servers import Servers
 OF_PAGES = PAGES | {"bptl.conf.urls", "django.test", "gunicorn", "jinja2", "mozilla_django_oidc", "segno", "whitenoise"}
 OF_WORK = {"ape_pie", "bptl.engines", "bptl.work_units", "bptl.workers.floor", "pydantic", "requests", "urllib3"}
 OF_ROWS = {"bptl.connections", "bptl.tasks", "django.contrib.auth", "django.db.models", "psycopg"}
-OF_MONITORING = {"flower", "tornado"}
+OF_MONITORING = {"flower", "prometheus_client", "tornado"}
 OF_NOBODY_YET = {"opentelemetry", "sentry_sdk"}
 """What is imported where an address for it is set."""
 

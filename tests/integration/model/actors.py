@@ -279,6 +279,7 @@ def _first_report(claimed: Claim, ending: Ending) -> Report:
         task_id=claimed.task_id,
         engine_id=claimed.engine_id,
         external_id=claimed.external_id,
+        topic=claimed.topic,
         lease_id=claimed.lease_id,
         worker_id=claimed.worker_id,
         outcome_id=claimed.lease_id,

@@ -19,6 +19,7 @@ def first_report(claimed: Claim, task: Task) -> Report:
         task_id=task.id,
         engine_id=task.engine_id,
         external_id=task.external_id,
+        topic=task.topic,
         lease_id=claimed.lease_id,
         worker_id=claimed.worker_id,
         outcome_id=claimed.lease_id,

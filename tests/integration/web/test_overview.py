@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from bptl.connections.models import Engine
 from bptl.connections.service_models import Service
+from bptl.tasks import queue_lengths
 from bptl.tasks.error_groups import group_of
 from bptl.tasks.models import Fetch, Minute, Process, ServiceCall, Task
-from bptl.web import condition
 from tests.integration.web.conftest import MakeTask
 
 
@@ -140,22 +140,22 @@ def test_taken_places_are_counted_and_lead_to_the_running_tasks(
 
 @pytest.fixture
 def _nothing_is_remembered() -> None:
-    condition._lengths._answered.clear()
+    queue_lengths._lengths._answered.clear()
 
 
 @pytest.mark.usefixtures("_nothing_is_remembered")
 def test_a_broker_that_is_away_is_words_and_no_error(reader: Client, main_engine: Engine) -> None:
     with override_settings(CELERY_BROKER_URL="redis://:geheim@127.0.0.1:1/0"):
-        assert isinstance(condition._lengths.get({"": condition._ask_broker}, within=30)[""], Exception)
+        assert isinstance(queue_lengths.lengths(within=30), Exception)
         page = text(reader)
     assert "The broker does not answer" in page
     assert "geheim" not in page
-    condition._lengths._answered.clear()
+    queue_lengths._lengths._answered.clear()
 
 
 @pytest.mark.usefixtures("broker", "_nothing_is_remembered")
 def test_what_waits_in_the_queues_is_shown(reader: Client) -> None:
-    lengths = condition._lengths.get({"": condition._ask_broker}, within=30)[""]
+    lengths = queue_lengths.lengths(within=30)
     assert isinstance(lengths, dict)
     assert set(lengths) == {"celery", "long-polling"}
     assert f"long-polling {lengths['long-polling']} message" in text(reader)

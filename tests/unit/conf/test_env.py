@@ -151,3 +151,26 @@ def test_an_address_that_is_no_root_is_refused(text: str) -> None:
     told = faults(environment)
     assert "address 1 is no http(s) address" in told
     assert "geheim" not in told
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("127.0.0.1:9808", ("127.0.0.1", 9808)),
+        ("[::]:9808", ("::", 9808)),
+        ("metrics.local:0", ("metrics.local", 0)),
+        ("", None),
+    ],
+)
+def test_an_address_to_listen_at_is_host_and_port(said: str, meant: object) -> None:
+    environment = Environment({"ADDRESS": said})
+    assert environment.address("ADDRESS", help="Where.") == meant
+    environment.refuse_faults()
+
+
+@pytest.mark.parametrize("said", ["9808", ":9808", "::1:9808", "host:port", "host:65536", "http://host:9808/x"])
+def test_an_address_that_nobody_can_listen_at_is_refused(said: str) -> None:
+    environment = Environment({"ADDRESS": said})
+    environment.address("ADDRESS", help="Where.")
+    with pytest.raises(ConfigurationFaults, match="use host:port"):
+        environment.refuse_faults()

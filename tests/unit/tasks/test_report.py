@@ -75,6 +75,7 @@ def report(outcome: Outcome = Outcome.COMPLETED, *, tries: int = 1, by_author: b
         task_id=1,
         engine_id=1,
         external_id="external",
+        topic="topic",
         lease_id=LEASE,
         worker_id="bptl-mine",
         outcome_id=OUTCOME,

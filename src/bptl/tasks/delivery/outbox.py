@@ -10,7 +10,7 @@ from django.db import transaction
 
 from bptl.lib.json import storable
 from bptl.lib.log import get_logger
-from bptl.tasks import effects, sql
+from bptl.tasks import effects, metrics, sql
 from bptl.tasks.delivery.report import Answer, Report, Verdict
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Outcome, Status
 
@@ -35,7 +35,7 @@ WITH picked AS (
     UPDATE tasks_task t SET reporter_id = %s, report_tries = t.report_tries + 1,
         next_report_at = now() + interval '1 minute'
     FROM picked WHERE t.id = picked.id
-    RETURNING t.id, t.engine_id, t.external_id, t.last_lease_id, t.lease_id, t.outcome_id, t.outcome, t.result,
+    RETURNING t.id, t.engine_id, t.external_id, t.topic, t.last_lease_id, t.lease_id, t.outcome_id, t.outcome, t.result,
         t.report_tries, t.report_refusals
 ), held AS (
     UPDATE tasks_lease l SET holder_id = %s FROM taken WHERE l.id = taken.lease_id AND l.ended_at IS NULL
@@ -56,6 +56,7 @@ def take_due(process_id: uuid.UUID, *, maximum: int = 64) -> list[Report]:
             task_id=row.id,
             engine_id=row.engine_id,
             external_id=row.external_id,
+            topic=row.topic,
             lease_id=row.last_lease_id,
             worker_id=row.worker_id,
             outcome_id=row.outcome_id,
@@ -102,6 +103,7 @@ WITH moved AS (
 )
 INSERT INTO tasks_event (task_id, lease_id, name, actor, detail)
 SELECT id, %s, 'task.lost', '', %s::jsonb FROM moved
+RETURNING task_id
 """
 
 _ENDED = f"""
@@ -165,10 +167,9 @@ def settle(process_id: uuid.UUID, verdict: Verdict) -> bool:
     log.warning("report.not_taken", task_id=report.task_id, answer=verdict.answer, reason=reason, tries=report.tries)
     match verdict.answer:
         case Answer.LOST:
-            sql.query(
-                _LOST,
-                [report.task_id, report.outcome_id, report.lease_id, report.lease_id, report.lease_id, detail],
-            )
+            params = [report.task_id, report.outcome_id, report.lease_id, report.lease_id, report.lease_id, detail]
+            if sql.query(_LOST, params):
+                metrics.LOST.add(metrics.engine(report.engine_id), report.topic)
         case Answer.LEASE_ENDED:
             sql.query(
                 _ENDED,
@@ -224,7 +225,7 @@ WITH picked AS (
 ), taken AS (
     UPDATE tasks_task t SET report_tries = t.report_tries + 1, next_report_at = now() + interval '1 minute'
     FROM picked WHERE t.id = picked.id
-    RETURNING t.id, t.engine_id, t.external_id, t.lease_id, t.report_tries, t.report_error
+    RETURNING t.id, t.engine_id, t.external_id, t.topic, t.lease_id, t.report_tries, t.report_error
 )
 SELECT taken.*, l.worker_id FROM taken JOIN tasks_lease l ON l.id = taken.lease_id
 """
@@ -238,6 +239,7 @@ def take_doubts(process_id: uuid.UUID, *, maximum: int = 64) -> list[Report]:
             task_id=row.id,
             engine_id=row.engine_id,
             external_id=row.external_id,
+            topic=row.topic,
             lease_id=row.lease_id,
             worker_id=row.worker_id,
             outcome_id=row.lease_id,

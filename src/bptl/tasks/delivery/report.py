@@ -5,9 +5,10 @@ Sources: `spec/engines.md` A.3, A.4 (answers of complete, failure, bpmnError) an
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -32,12 +33,14 @@ from bptl.tasks.lifecycle import REMOVED, NotFoundMeaning, Outcome, meaning_of_n
 class Report:
     """An outcome on its way: under which lease it is reported, and how often it was tried, this time included.
 
-    ``refusals`` counts how often the engine has refused it; ``by_author``: this process stored the outcome.
+    ``refusals`` counts how often the engine has refused it; ``by_author``: this process stored the outcome; ``since``
+    is the monotonic time from which this process has had it.
     """
 
     task_id: int
     engine_id: int | None
     external_id: str
+    topic: str
     lease_id: uuid.UUID
     worker_id: str
     outcome_id: uuid.UUID
@@ -52,6 +55,7 @@ class Report:
     """The traceparent of the run, while the process that ran the unit reports."""
     callback: bool = False
     """A callback may follow at once. False where nobody looked: whoever looks for what is due finds it."""
+    since: float = field(default_factory=time.monotonic)
 
 
 class Answer(StrEnum):

@@ -23,8 +23,8 @@ from bptl.tasks.limits import LIMITED, Limit
 class Claim:
     """A task that this process runs now, under a lease of its own. ``variables`` are in their wire form.
 
-    ``lock_ms`` is the length of the lock, ``locked_ms`` what is left of it, by PostgreSQL's clock. ``limited``: others
-    may wait for its end.
+    ``lock_ms`` is the length of the lock, ``locked_ms`` what is left of it, and ``queued_ms`` how long the lease waited
+    to be claimed, by PostgreSQL's clock. ``limited``: others may wait for its end.
     """
 
     task_id: int
@@ -48,6 +48,7 @@ class Claim:
     tenant_id: str
     lock_ms: int
     locked_ms: float
+    queued_ms: float = 0.0
     limited: bool = False
 
 
@@ -93,7 +94,8 @@ _CLAIMED = """s.id AS task_id, s.lease_id, h.worker_id, s.engine_id, s.external_
     s.attempts AS attempt, s.crashes, s.variables, s.extension_properties, s.engine_retries, s.process_instance_id,
     s.process_definition_id, s.process_definition_key, s.execution_id, s.activity_id, s.business_key, s.tenant_id,
     h.lock_ms,
-    (extract(epoch FROM h.locked_until - now()) * 1000)::float8 AS locked_ms"""
+    (extract(epoch FROM h.locked_until - now()) * 1000)::float8 AS locked_ms,
+    (extract(epoch FROM now() - h.recorded_at) * 1000)::float8 AS queued_ms"""
 
 _CLAIM = f"""
 WITH {_LIMITS}, {_claiming(_UNLIMITED)}

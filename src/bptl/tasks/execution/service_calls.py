@@ -27,7 +27,7 @@ from bptl.clients.gate import Call
 from bptl.clients.records import kept
 from bptl.lib.json import storable
 from bptl.lib.log import get_logger
-from bptl.tasks import sql
+from bptl.tasks import metrics, sql
 from bptl.tasks.execution import outages
 
 log = get_logger(__name__)
@@ -153,7 +153,9 @@ _writer = Writer()
 
 
 def record(task_id: int, lease_id: uuid.UUID, call: Call) -> None:
-    """Keep a call with its task."""
+    """Keep a call with its task, and count it."""
+    metrics.SERVICE_CALLS.add(call.service, f"{call.status // 100}xx" if call.status is not None else "none")
+    metrics.SERVICE_SECONDS.observe([((call.service,), call.seconds)])
     _writer.put(task_id, lease_id, call)
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from bptl.engines.base import Engine, EngineError, EngineUnavailable, ExternalTask, NotFound, TaskQuery
 from bptl.lib.log import get_logger
-from bptl.tasks import leases, sql
+from bptl.tasks import leases, metrics, sql
 from bptl.tasks.lifecycle import MOVES, LeaseEnd, Move, Outcome, Status
 from bptl.tasks.models import DEAD_AFTER
 from bptl.tasks.upkeep import processes, waiting
@@ -264,20 +264,23 @@ WITH moved AS (
       AND (t.status IN ('{Status.RETURNED}', '{Status.WAITING}', '{Status.PERFORMED}')
         OR (t.status = '{Status.DELIVERED}' AND t.outcome = '{Outcome.FAILED}'))
       AND (t.lease_id IS NULL OR t.parked)
-    RETURNING t.id, t.last_lease_id, t.status
+    RETURNING t.id, t.last_lease_id, t.status, t.engine_id, t.topic
 ), ended AS (
     UPDATE tasks_lease l SET ended_at = now(), ended_as = '{LeaseEnd.LOST}'
     FROM moved WHERE l.id = moved.last_lease_id AND l.ended_at IS NULL
+), told AS (
+    INSERT INTO tasks_event (task_id, lease_id, name, actor, detail)
+    SELECT id, last_lease_id, 'task.gone', '', jsonb_build_object('became', status) FROM moved
 )
-INSERT INTO tasks_event (task_id, lease_id, name, actor, detail)
-SELECT id, last_lease_id, 'task.gone', '', jsonb_build_object('became', status) FROM moved
+SELECT status, engine_id, topic FROM moved
 """
 
 
 def _gone(task_id: int, *, status: Status, outcome_id: uuid.UUID | None) -> None:
     """404: returned, waiting and delivered (failed) become lost, performed becomes delivered (assumed); uncertain asks
     its person."""
-    sql.query(_GONE, [task_id, status, outcome_id])
+    moved = sql.query(_GONE, [task_id, status, outcome_id])
+    metrics.LOST.count((metrics.engine(row.engine_id), row.topic) for row in moved if row.status == Status.LOST)
 
 
 _FAILURE_KNOWN = f"""

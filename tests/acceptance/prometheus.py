@@ -1,0 +1,145 @@
+"""A real Prometheus that reads the processes of a town, and what the files in deploy/ ask of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import yaml
+
+from stage.ports import HOST, free_port
+from stage.probes import answers
+from stage.processes import Part
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+RULES = DEPLOY / "prometheus" / "rules.yml"
+DASHBOARD = DEPLOY / "grafana" / "bptl.json"
+
+VARIABLES = {"$__rate_interval": "1m", "$engine": ".*", "$topic": ".*"}
+"""What Grafana puts into expressions of the dashboard."""
+
+_WORDS = {
+    *("and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "offset", "bool"),
+}
+_LEFT_OUT = re.compile(
+    r'"(?:[^"\\]|\\.)*"|\{[^}]*\}|\[[^\]]*\]|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)'
+)
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\s*\()\b")
+_DURATION = re.compile(r"\boffset\s+\w+|\b\d+(?:\.\d+)?\w*")
+
+
+class Missing(Exception):
+    """Prometheus is not on this machine; the message says what to install."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Something that is asked of Prometheus, and by which panel or alert."""
+
+    where: str
+    text: str
+
+    @property
+    def names(self) -> set[str]:
+        """The metrics that it names, without what histograms add to their names."""
+        bare = re.sub(r"\b\w+\s*\(", "(", _DURATION.sub(" ", _LEFT_OUT.sub(" ", self.text)))
+        found = {name for name in _NAME.findall(bare) if name not in _WORDS}
+        return {re.sub(r"_(bucket|sum|count)$", "", name) for name in found}
+
+
+def program(name: str) -> str:
+    """Where ``prometheus`` or ``promtool`` is; raises Missing."""
+    found = shutil.which(name)
+    if found is None:
+        raise Missing(f"{name} is missing (Debian and Ubuntu: apt-get install prometheus)")
+    return found
+
+
+def panels() -> list[Mapping[str, Any]]:
+    """The panels of the dashboard, rows included."""
+    found: list[Mapping[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
+    return found
+
+
+def alerts() -> list[Mapping[str, Any]]:
+    """The alerts of the rules."""
+    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def expressions() -> Iterator[Expression]:
+    """All that dashboard and rules ask, as Grafana and Prometheus would."""
+    for panel in panels():
+        for target in panel.get("targets", ()):
+            text = target["expr"]
+            for variable, value in VARIABLES.items():
+                text = text.replace(variable, value)
+            yield Expression(f"panel {panel['title']} {target['refId']}", text)
+    for alert in alerts():
+        yield Expression(f"alert {alert['alert']}", alert["expr"])
+
+
+class Prometheus:
+    """Its HTTP API."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://{HOST}:{port}"
+
+    def ask(self, path: str, **query: str) -> Any:
+        """The data of an answer; AssertionError that shows the error which Prometheus tells."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urlencode(query)}", timeout=20) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError(f"{path} {query}: {error.read().decode()}") from error
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The series that an expression answers now."""
+        found: list[dict[str, Any]] = self.ask("query", query=expression)["result"]
+        return found
+
+    def number(self, expression: str) -> float:
+        """The one value of an expression; 0 when there is none."""
+        found = self.query(expression)
+        assert len(found) <= 1, found
+        return float(found[0]["value"][1]) if found else 0.0
+
+    def up(self) -> Collection[str]:
+        """The targets that were read."""
+        active = self.ask("targets", state="active")["activeTargets"]
+        return {target["discoveredLabels"]["__address__"] for target in active if target["health"] == "up"}
+
+
+@contextmanager
+def watching(folder: Path, targets: Iterable[str]) -> Iterator[Prometheus]:
+    """Prometheus with our rules, which reads these addresses every second."""
+    configuration = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(RULES)],
+        "scrape_configs": [{"job_name": "bptl", "static_configs": [{"targets": sorted(targets)}]}],
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
+    port = free_port()
+    command = [
+        program("prometheus"),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={HOST}:{port}",
+    ]
+    part = Part("prometheus", command, log=folder / "prometheus.log")
+    part.start()
+    try:
+        prometheus = Prometheus(port)
+        part.wait_until(lambda: answers(f"{prometheus.url}/-/ready"), seconds=60)
+        yield prometheus
+    finally:
+        part.stop()
