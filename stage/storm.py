@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -167,9 +167,7 @@ class Town:
         try:
             with Stage() as stage:
                 password = secrets.token_urlsafe(16)
-                topology = stage.add(
-                    Topology(logs, product=product, engine_password=password, environment=environment)
-                )
+                topology = stage.add(Topology(logs, product=product, engine_password=password, environment=environment))
                 topology.start()
                 town = cls(topology, services)
                 town._configure(logs / "storm.json")
@@ -179,10 +177,14 @@ class Town:
 
     def _configure(self, file: Path) -> None:
         name = self.topology.engine_name
-        configuration = zaak.configuration(name, roots={alias: self.services.double.root(alias) for alias in zaak.NAMES})
+        configuration = zaak.configuration(
+            name, roots={alias: self.services.double.root(alias) for alias in zaak.NAMES}
+        )
         needs = {alias: zaak.NAMES[alias] for alias in ("zrc", "ztc")}
         configuration["mappings"] = {
-            "items": [{"engine": name, "topic": topic, "unit": unit, "services": needs} for topic, unit in UNITS.items()]
+            "items": [
+                {"engine": name, "topic": topic, "unit": unit, "services": needs} for topic, unit in UNITS.items()
+            ]
         }
         file.write_text(json.dumps(configuration))
         self.topology.bptl("configure", str(file), environment={SECRET: LIMITED.secret})
@@ -205,7 +207,7 @@ class Town:
             if topic == "storm.zaak":
                 given |= zaak.ORGANISATION | {"zaaktypeIdentificatie": IDENTIFICATIE}
             else:
-                made = zaken.create_zaak({**body, "startdatum": f"{datetime.now():%Y-%m-%d}"})
+                made = zaken.create_zaak({**body, "startdatum": f"{datetime.now(UTC):%Y-%m-%d}"})
                 given["zaakUrl"] = made["url"]
             if topic == "storm.rol":
                 party = {"geslachtsnaam": f"Storm {number}"}
@@ -227,12 +229,14 @@ class Town:
 
 def blow(town: Town, storm: Storm, *, say: Callable[[str], None], look: Callable[[], object] = lambda: None) -> Account:
     """One storm from beginning to end; ``look`` is called about once a second."""
-    mappings = [str(number) for number, topic in town.query("SELECT id, topic FROM connections_mapping") if topic in UNITS]
+    mappings = [
+        str(number) for number, topic in town.query("SELECT id, topic FROM connections_mapping") if topic in UNITS
+    ]
     for mapping in mappings:
         town.topology.bptl("mappings", "pause", mapping, "--reason", "the storm is being prepared")
     say(f"{storm.cases} cases wait at the engine")
     town.wait_at_the_engine(storm.cases)
-    before = Counter(town.services.double.counts()["made"])
+    before: Counter[str] = Counter(town.services.double.counts()["made"])
     load = Load(lambda number: _other(town, number), per_second=OTHERS_PER_SECOND)
     load.start()
     marks = {"calm": time.time()}
@@ -257,7 +261,7 @@ def blow(town: Town, storm: Storm, *, say: Callable[[str], None], look: Callable
     finally:
         load.stop()
     _pass(5.0, look)
-    made = Counter(town.services.double.counts()["made"])
+    made: Counter[str] = Counter(town.services.double.counts()["made"])
     return _account(town, storm, after=after, marks=marks, made=made - before)
 
 

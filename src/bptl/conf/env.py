@@ -209,7 +209,6 @@ class Environment:
 
         return self._read(name, convert, kind="addresses, separated by commas", help=help, default=[]) or []
 
-
     def address(self, name: str, *, help: str) -> tuple[str, int] | None:
         """Where to listen, host:port, as (host, port), with port 0 for any that is free; default nowhere."""
 

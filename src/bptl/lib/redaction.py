@@ -78,6 +78,7 @@ def remember(secret: str) -> None:
         # Longest first: one that is part of another would leave the rest of it.
         _known = tuple(sorted(_remembered, key=len, reverse=True))
 
+
 _OWN = re.compile(r"\bbptl_[A-Za-z0-9_-]{40,}")
 """Keys that BPTL makes itself: each begins with its name, so that it is known wherever it turns up."""
 

@@ -201,9 +201,7 @@ class Reporter:
 
     def _wait_for(self, finished: Finished, awaiting: Awaiting) -> None:
         claim = finished.claim
-        ending = wait_for(
-            self._member.id, claim.task_id, claim.lease_id, awaiting, callback=finished.callback
-        )
+        ending = wait_for(self._member.id, claim.task_id, claim.lease_id, awaiting, callback=finished.callback)
         # At once: should the database be away for the next one, this one is not reported twice.
         self._storing.remove(finished)
         with self._counting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -52,7 +53,11 @@ def test_a_list_knows_the_filters_of_the_page(scene: Scene, option: str) -> None
         "omschrijving": {"type": "String", "value": "Dakkapel van A. de Boer"},
     }
     group = group_of("demo.quick", "it broke").key
-    past = {"variables": variables, "recorded_at": datetime(2026, 1, 1, 12, tzinfo=UTC), "error_group": group}
+    past: dict[str, Any] = {
+        "variables": variables,
+        "recorded_at": datetime(2026, 1, 1, 12, tzinfo=UTC),
+        "error_group": group,
+    }
     scene.task(Status.DELIVERED, Outcome.FAILED, mapping=None, error_group=group_of("demo.quick", "it hangs").key)
     wanted = scene.task(Status.DELIVERED, Outcome.FAILED, **past)
 

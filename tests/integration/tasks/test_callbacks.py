@@ -16,8 +16,8 @@ from bptl.tasks import actions, callbacks
 from bptl.tasks.callbacks import AgainRefused, wanted
 from bptl.tasks.delivery import callbacks as outbox
 from bptl.tasks.delivery.callbacks import Due, Tried
-from bptl.tasks.execution.claim import Claim
 from bptl.tasks.endings import Ending
+from bptl.tasks.execution.claim import Claim
 from bptl.tasks.execution.outcomes import Ended, store
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Callback, Task

@@ -19,8 +19,8 @@ from bptl.connections import breaker_probes, breakers, directory
 from bptl.connections.models import Breaker, Mapping, MappingService, Opening
 from bptl.connections.service_models import Application, Service, ServiceGrant
 from bptl.tasks import leases
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution import outages, outcomes, service_calls
-from bptl.tasks.execution.outcomes import Ending
 from bptl.tasks.execution.run import assign, run
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status

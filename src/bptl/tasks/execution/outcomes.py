@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from bptl.lib.json import storable, storable_text
@@ -15,6 +16,7 @@ from bptl.tasks.endings import Ending
 from bptl.tasks.lifecycle import MOVES, Move, Outcome
 
 log = get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Doubt:

@@ -6,7 +6,7 @@ from bptl.lib import tracing
 from bptl.lib.spans import Span
 from bptl.tasks import traces
 from bptl.tasks.endings import Ending
-from bptl.tasks.execution.outcomes import Doubt
+from bptl.tasks.execution.outcomes import Doubt, HandedBack
 from bptl.tasks.execution.run import Assignment
 from bptl.tasks.execution.waiting import Awaiting
 from bptl.tasks.lifecycle import Outcome
@@ -36,12 +36,14 @@ def span_of(assignment: Assignment) -> Span:
     )
 
 
-def tell(span: Span, ending: Ending | Doubt | Awaiting | None) -> None:
+def tell(span: Span, ending: Ending | Doubt | HandedBack | Awaiting | None) -> None:
     """How a run ended."""
     if ending is None:
         span.failed("lease_ended")
     elif isinstance(ending, Doubt):
         span.failed("uncertain")
+    elif isinstance(ending, HandedBack):
+        span.failed("handed_back")
     elif isinstance(ending, Awaiting):
         span.set("bptl.outcome", "pending")
     else:
