@@ -225,7 +225,7 @@ def test_w15_what_follows_complete_fails_and_makes_no_failure(world: World) -> N
 
 def test_w15_a_callback_that_fails_makes_no_failure_and_is_tried_again(world: World, outlet: Outlet) -> None:
     outlet.statuses = [500, 204]
-    cases = {"w15-callback": world.start("w15-callback", topic=BRIEF, callbackUrl=outlet.root)}
+    cases = {"w15-callback": world.start("w15-callback", topic=BRIEF, points=True, callbackUrl=outlet.root)}
     world.all_went_well(cases)
     world.wait("it is called again", lambda: len(outlet.calls) == 2, seconds=120)
     assert len({call.key for call in outlet.calls}) == 1
