@@ -66,7 +66,7 @@ def report(event: Mapping[str, Any]) -> None:
     failure["level"] = "error"
     failure["message"] = what
     failure["logger"] = str(event.get("logger", ""))
-    failure["tags"] = {name: str(event[name]) for name in TAGS if event.get(name) not in {None, ""}}
+    failure["tags"] = {name: str(event[name]) for name in TAGS if event.get(name) not in (None, "")}
     sentry_sdk.capture_event(failure)
 
 

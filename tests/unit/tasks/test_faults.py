@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bptl.clients.errors import NotFound
+from bptl.engines.base import EngineError
 from bptl.lib.redaction import redact
 from bptl.tasks.execution.faults import DETAILS_LIMIT, MESSAGE_LIMIT, details_of, message_of
 from bptl.work_units.contract import FieldFault, InvalidInput, TryAgain
@@ -60,6 +61,13 @@ def test_credentials_are_taken_out_of_message_and_details() -> None:
         assert secret not in text
         assert "hunter22" not in text
         assert "zaken.example.com" in text
+
+
+def test_what_a_service_or_an_engine_repeats_of_a_login_is_not_in_its_error() -> None:
+    said = "denied: {'Authorization': 'Bearer abcDEF123456'}"
+    service = NotFound(said, service="brp", method="GET", url="https://brp.example.nl/", status=404)
+    assert str(service) == str(EngineError(said)) == EngineError(said).message
+    assert "abcDEF123456" not in str(service)
 
 
 def test_a_bsn_in_the_address_of_a_call_travels_to_no_engine() -> None:
