@@ -51,6 +51,7 @@ SAMPLES: dict[str, Any] = {
     "grant_id": 1,
     "incident_id": 1,
     "token_id": 1,
+    "token": "x",
     "name": "demo.quick",
     "object_id": "1",
     "content_type_id": 1,
