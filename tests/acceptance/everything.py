@@ -100,6 +100,7 @@ def _rows(town: Town, recorder: Recorder) -> None:
     town.map("melding.sturen", "test.send")
     town.map("aanvraag.beoordelen", "demo.decide")
     town.map("archief.wachten", "demo.slow")
+    town.map("advies.vragen", "demo.wait_for_answer")
     town.map("register.vragen", "http.request", "--service", "service=register")
 
 
@@ -124,6 +125,8 @@ def _tasks(everything: Everything, recorder: Recorder) -> None:
     )
     # Longer than any visit of it.
     town.one_step("archief.wachten", business_key="archief-1", seconds=590.0)
+    town.one_step("advies.vragen", business_key="advies-1")
+    town.wait("a task waits for somebody outside", lambda: bool(town.tasks(status="waiting")))
     town.wait("the cases ended", lambda: town.ended(*cases, asked), seconds=120)
     town.wait("there are incidents", lambda: all(town.incidents(case) for case in [*wrong, letter]))
     refused = "SELECT count(*) FROM tasks_callback WHERE state = 'refused'"

@@ -21,6 +21,7 @@ Recipe = Callable[[Everything], object]
 
 _FAILED = "SELECT max(id) FROM tasks_task WHERE status = 'delivered' AND outcome = 'failed'"
 _GRANTED = "SELECT application_id FROM connections_servicegrant ORDER BY id LIMIT 1"
+_WAITING = "SELECT max(id) FROM tasks_task WHERE status = 'waiting'"
 _UNCERTAIN = "SELECT max(task_id) FROM tasks_effect WHERE \"end\" = ''"
 
 RECIPES: Mapping[tuple[str, str] | str, Recipe] = {
@@ -29,6 +30,8 @@ RECIPES: Mapping[tuple[str, str] | str, Recipe] = {
     ("effect-settle", "task_id"): lambda town: town.one(_UNCERTAIN),
     ("effect-settle", "effect_id"): lambda town: town.one("SELECT max(id) FROM tasks_effect WHERE \"end\" = ''"),
     ("task-hand-back", "task_id"): lambda town: town.one("SELECT id FROM tasks_task WHERE status = 'running'"),
+    ("task-answer", "task_id"): lambda town: town.one(_WAITING),
+    ("task-fail", "task_id"): lambda town: town.one(_WAITING),
     ("task-call", "task_id"): lambda town: town.one("SELECT task_id FROM tasks_servicecall ORDER BY id LIMIT 1"),
     ("callback-again", "callback_id"): lambda town: town.one(
         "SELECT max(id) FROM tasks_callback WHERE state = 'refused'"

@@ -22,7 +22,12 @@ from stage.environment import without_servers
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = "docs/tutorial/first-unit.md"
-TESTS_OF_EXAMPLES = {"README.md": 3, "docs/how-to/add-a-work-unit.md": 4, TUTORIAL: 2}
+TESTS_OF_EXAMPLES = {
+    "README.md": 3,
+    "docs/how-to/add-a-work-unit.md": 4,
+    TUTORIAL: 2,
+    "docs/how-to/wait-for-an-answer.md": 1,
+}
 WINDOWS = "docs/explanation/crash-windows.md"
 FOUNDING = "docs/explanation/founding-page.md"
 

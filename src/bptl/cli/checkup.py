@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
@@ -213,6 +214,9 @@ def _mapping(mapping: Mapping) -> Iterator[Finding]:
         yield Finding(Mark.BAD, f"{name} is not used: {fault}; correct or pause it: bptl mappings pause {mapping.pk}")
     if not faults:
         yield Finding(Mark.GOOD, f"{name} is done by {mapping.unit}")
+    unit = mappings.unit(mapping)
+    if unit is not None and unit.may_wait and not settings.BPTL_PAGES_URL:
+        yield Finding(Mark.BAD, f"{name} cannot wait for an answer: set BPTL_PAGES_URL to where BPTL is reached")
 
 
 def _unit_rights(engine: Engine, mapping: Mapping) -> Iterator[Finding]:

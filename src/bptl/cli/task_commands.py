@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from bptl.cli.start import start_django
+from bptl.lib.redaction import without_own_keys
 
 T = TypeVar("T")
 
@@ -150,7 +151,7 @@ def show(number: int, as_json: bool) -> None:
     if as_json:
         _print_json(stories.whole(story))
     else:
-        click.echo("\n".join(stories.page(story)))
+        click.echo(without_own_keys("\n".join(stories.page(story))))
 
 
 @tasks.command()
@@ -342,4 +343,4 @@ def _must_be_one_of(option: str, value: str, known: list[str]) -> None:
 
 
 def _print_json(data: Any) -> None:
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    click.echo(without_own_keys(json.dumps(data, indent=2, ensure_ascii=False, default=str)))

@@ -500,8 +500,8 @@ if "@" not in parseaddr(DEFAULT_FROM_EMAIL)[1] or not DEFAULT_FROM_EMAIL.isprint
 BPTL_PAGES_URL = environment.text(
     "BPTL_PAGES_URL",
     default="",
-    help="Where people reach the pages, such as https://bptl.example.com/; for links in messages, which have none "
-    "without it.",
+    help="Where this installation is reached, such as https://bptl.example.com/: for links in messages, which have "
+    "none without it, and for the addresses at which others answer tasks that wait.",
 )
 if BPTL_PAGES_URL and not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", BPTL_PAGES_URL):
     environment.fault("BPTL_PAGES_URL", f"is {BPTL_PAGES_URL!r}; use an address such as https://bptl.example.com/")

@@ -197,8 +197,9 @@ def take(completion_id: int, told: Told) -> bool:
     parameters = [state, storable(told.kept), told.digest, told.by, state, completion.pk, completion.state]
     if not sql.query(_TAKE, parameters):
         raise NotTaken(Refusal.EXPIRED, completion)
-    if awaited:
-        _perform(task, ending_of(told.kept, terms_of(task)))
+    if awaited and not _perform(task, ending_of(told.kept, terms_of(task))):
+        # Between our look at the task and now its engine forgot it; nothing of this answer is kept.
+        raise NotTaken(Refusal.OVER, completion)
     log.info("completion.taken", task_id=task.pk, key=completion.key, outcome=told.kept["outcome"], waiting=awaited)
     return True
 

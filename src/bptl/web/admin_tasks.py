@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from bptl.connections.models import WITHOUT_ENGINE, Engine
+from bptl.lib.redaction import without_own_keys
 from bptl.tasks.lifecycle import Status, outcomes_of
 from bptl.tasks.models import BACKWARDS, Event, Fetch, Lease, Process, Task
 from bptl.tasks.queries import of_engine
@@ -246,4 +247,5 @@ def pretty(data: Any) -> SafeString:
     """JSON that people can read; a dash for nothing."""
     if not data:
         return format_html("{}", "-")
-    return format_html("<pre>{}</pre>", json.dumps(data, indent=2, ensure_ascii=False, sort_keys=True))
+    text = json.dumps(data, indent=2, ensure_ascii=False, sort_keys=True)
+    return format_html("<pre>{}</pre>", without_own_keys(text))

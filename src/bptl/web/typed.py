@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bptl.engines.variables import INT32, INT64, Variable, VariableError, encode
+from bptl.lib.redaction import without_own_keys
 from bptl.work_units.description import NAMED_BY_THE_MODEL, VariableDescription
 
 TYPES: Mapping[str, str | Promise] = {
@@ -115,7 +116,7 @@ def rows_of(variables: Mapping[str, Mapping[str, Any]], declared: Iterable[Varia
     for name, data in sorted(variables.items()):
         variable = Variable.from_json(data)
         text = _typed_text(variable)
-        if text is None or len(text) > LONGEST or len(rows) == MOST_ROWS:
+        if text is None or len(text) > LONGEST or len(rows) == MOST_ROWS or text != without_own_keys(text):
             left_out.append(name)
         else:
             rows.append(Row(name, _kind(variable), text, fixed=True))

@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from bptl.engines.variables import Variable
+from bptl.lib.redaction import without_own_keys
 from bptl.tasks.files import TYPES
 
 LONGEST_OPEN = 160
@@ -52,6 +53,11 @@ def _shown(name: str, variable: Variable) -> Shown:
 
 
 def _text(variable: Variable) -> str:
+    # A model passes the address of a waiting task on in a variable: who looks at the page is not who may answer.
+    return without_own_keys(_whole_text(variable))
+
+
+def _whole_text(variable: Variable) -> str:
     value = variable.value
     match variable.type:
         case "File":

@@ -212,7 +212,6 @@ class Advies(Outputs):
     "demo.wait_for_answer",
     retry_plan="PT10S,PT1M",
     throws={"ADVIES_GEWEIGERD": "Whoever was asked gives no advice (advies)."},
-    rights=("UPDATE_VARIABLE on Process Instance, for the variable adviesAdres",),
     nl="""
     Wacht op een advies van iemand buiten BPTL, zonder een plaats van een worker bezet te houden.
 

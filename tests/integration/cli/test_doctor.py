@@ -270,3 +270,15 @@ def test_mappings_of_the_rest_api_are_checked_and_need_no_engine() -> None:
 def test_an_installation_that_nobody_can_administer_is_told_how_somebody_gets_in() -> None:
     assert bad() == []
     assert "doubt  people: nobody can administer BPTL; run: bptl people invite" in all_findings()
+
+
+@pytest.mark.usefixtures("broker", "fleet")
+def test_a_unit_that_waits_needs_the_address_of_this_installation(settings: Any) -> None:
+    Mapping.objects.create(topic="advies", unit="demo.wait_for_answer")
+    settings.BPTL_PAGES_URL = ""
+
+    (found,) = bad()
+    assert "cannot wait for an answer: set BPTL_PAGES_URL" in found
+
+    settings.BPTL_PAGES_URL = "https://bptl.example.com/"
+    assert bad() == []

@@ -52,6 +52,7 @@ SAMPLES: dict[str, Any] = {
     "incident_id": 1,
     "callback_id": 1,
     "token_id": 1,
+    "token": "x",
     "name": "demo.quick",
     "object_id": "1",
     "content_type_id": 1,

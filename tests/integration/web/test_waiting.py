@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from bptl.accounts.roles import Role
 from bptl.tasks import answering, completions
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import Completion, Event
@@ -15,6 +16,7 @@ from bptl.work_units import registry
 from tests.doubles.engine import FakeEngine
 from tests.integration.scene import Scene, a_scene, fresh
 from tests.integration.tasks.test_completions import SIGNED, pass_deadline, waiting
+from tests.integration.web.conftest import somebody
 from tests.integration.web.test_task_actions import WHY, page, send
 from tests.integration.workers import units
 
@@ -93,3 +95,17 @@ def test_a_deadline_that_passed_and_an_answer_are_steps_of_the_walk(operator: Cl
     shown = page(operator, f"/tasks/{claimed.task_id}/")
     assert "Answered" in shown
     assert "by Bea" in shown
+
+
+def test_an_address_in_a_variable_is_shown_to_nobody(operator: Client, scene: Scene) -> None:
+    token = "bptl_completion_" + "x" * 43
+    address = f"https://bptl.example.com/api/v1/completions/{token}"
+    variables = {"adviesAdres": {"type": "String", "value": address, "valueInfo": {}}}
+    there = scene.there.add(variables=variables)
+    there.retries = 0
+    task = scene.task(Status.DELIVERED, Outcome.FAILED, external=there, variables=variables)
+    for path in (f"/tasks/{task.pk}/", f"/tasks/{task.pk}/retry-with-variables/"):
+        shown = page(operator, path)
+        assert "adviesAdres" in shown
+        assert token not in shown
+    assert token not in page(somebody(Role.ADMINISTRATOR), f"/admin/tasks/task/{task.pk}/change/")

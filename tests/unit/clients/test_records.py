@@ -90,6 +90,15 @@ def test_an_error_loses_credentials_and_bsns() -> None:
     assert kept(call).error == "refused: Bearer *** for ***"
 
 
+def test_an_address_at_which_a_task_is_answered_loses_its_token_whatever_its_name() -> None:
+    token = "bptl_completion_" + "aB3-_" * 8 + "xyz"
+    address = f"https://bptl.example.nl/api/v1/completions/{token}"
+    said = json.dumps({"antwoordHier": address, "tekst": f"Klik op {address}."}).encode()
+    record = kept(_call(DataClass.ORDINARY, content=said, address=f"{ZAAK}?terug={address}", error=f"no {token}"))
+    assert token not in str(record)
+    assert "completions/bptl_***" in record.request_body
+
+
 def _call(data_class: DataClass, *, content: bytes = b"", address: str = ZAAK, error: str = "") -> Call:
     return Call(
         service="Zaken",
