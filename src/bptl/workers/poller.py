@@ -144,6 +144,7 @@ class Poller:
                 self._retired.append(self._lines.pop(key))
         self._retired = [line for line in self._retired if not line.stop()]
         polled = max(1, len(groups) - sum(line.full for line in self._lines.values()))
+        limits = {key: group.limits for key, group in groups.items()}
         for key in self._led & set(groups):
             if key not in self._lines:
                 self._lines[key] = PollingLine(
@@ -157,7 +158,8 @@ class Poller:
                 self._lines[key].start()
                 log.info("line.opened", engine=groups[key].engine.name, group=key[1])
             self._lines[key].shares = polled
-            self._lines[key].rivals = sum(bool(groups[key].limits & other.limits) for other in groups.values())
+            if limits[key]:
+                self._lines[key].rivals = sum(not limits[key].isdisjoint(other) for other in limits.values())
 
     def _end_lines(self) -> None:
         lines = [*self._lines.values(), *self._retired]

@@ -17,7 +17,7 @@ from bptl.tasks.lifecycle import LeaseEnd, Status
 from bptl.tasks.limits import ROOM
 from bptl.tasks.listening import FETCH_CHANNEL
 from bptl.tasks.models import Lease, Task
-from bptl.workers import leadership, line
+from bptl.workers import floor, leadership, line
 from bptl.workers.ear import Ear
 from bptl.workers.floor import Floor
 from bptl.workers.member import Member
@@ -132,6 +132,22 @@ def test_a_full_topic_leaves_the_places_to_others(
     with polling(polls, there):
         until(lambda: here(Status.DELIVERED) == {"topic": 9})
         assert (here(Status.RUNNING), units.STARTED.total()) == ({"limited": 1}, 1)
+
+
+def test_a_worker_begins_what_a_rate_allows_without_being_told(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("IDLE_LOOK", "QUIET_LOOK"):
+        monkeypatch.setattr(floor, name, 600.0)
+    zaken = Service.objects.create(
+        name="zaken", kind="zrc", address="https://zaken.example.nl/", authentication="no_auth", most_a_minute=60
+    )
+    mapping = scene.map("paced", "test.use_zaken")
+    MappingService.objects.create(mapping=mapping, alias="zrc", service=zaken)
+    for _ in range(5):
+        scene.task(Status.QUEUED, mapping=mapping, topic="paced", external=there.add("paced"))
+    open_floor(places=4)
+    until(lambda: len(there.completed) == 5)
 
 
 def test_a_limit_that_is_raised_or_taken_away_works_at_once(
