@@ -236,7 +236,8 @@ class Floor:
         self._member.write_off_place()
         log.error("place.written_off", task_id=claimed.task_id, unit=overdue.assignment.unit.name)
         self.reporter.put(Finished(claimed, wrote_off(overdue.assignment)))
-        if not self._worn_out:
+        # A process that was told to end must not begin anew instead.
+        if not self._worn_out and not self.stopping.is_set():
             self._worn_out = True
             self.stop_claiming()
             self._on_worn_out()
