@@ -20,7 +20,7 @@ from django.db.backends.signals import connection_created
 from bptl.lib.log import LogFormat, configure, get_logger
 from bptl.tasks import sessions, wake
 from bptl.tasks.execution import service_calls
-from bptl.tasks.limits import ROOM
+from bptl.tasks.limits import CHANGED, ROOM
 from bptl.tasks.listening import FETCH_CHANNEL
 from bptl.tasks.models import ProcessKind
 from bptl.workers import jobs as _jobs  # noqa: F401 - importing registers them
@@ -105,7 +105,7 @@ def work(*, places: int | None = None) -> int:
     floor = Floor(member, Clients(), places=places, on_worn_out=worn_out)
     local.here.member, local.here.floor = member, floor
     waker = _waker()
-    ear = Ear(floor.wake, on_hearing=floor.hears)
+    ear = Ear(floor.wake, instead={CHANGED: floor.look_at_limits}, on_hearing=floor.hears)
     member.start()
     floor.start()
     ear.start()
