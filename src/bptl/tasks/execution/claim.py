@@ -162,7 +162,7 @@ def _claim_limited(process_id: uuid.UUID, places: int, limited: Limited) -> list
         known = limits.read()
         chosen = _chosen(known, places)
         rows = sql.query(_CLAIM_CHOSEN, [process_id, chosen, places, process_id]) if chosen else []
-        claims = [Claim(*row, limited=True) for row in rows]
+        claims = [replace(Claim(*row), limited=True) for row in rows]
         for claimed in claims:
             for limit in limits.of(known, claimed.mapping_id):
                 limit.begin()
