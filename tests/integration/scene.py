@@ -90,6 +90,7 @@ class Scene:
         shares: int = 1,
         wait: float = 0.0,
         most: int = FETCH_LIMIT,
+        under_limits: bool = False,
     ) -> Announced | None:
         """Commit a fetch as a poller does."""
         return announce(
@@ -101,6 +102,7 @@ class Scene:
             shortest_lock=LOCK,
             shares=shares,
             most=most,
+            under_limits=under_limits,
         )
 
     def announced(self, process_id: uuid.UUID) -> Announced:

@@ -239,10 +239,6 @@ class Mapping(models.Model):
         verbose_name = _("mapping")
         verbose_name_plural = _("mappings")
         ordering = ["engine__name", "topic", "id"]
-        indexes = [
-            # Each claim and each poll asks for those; there are none, or few.
-            models.Index(name="mapping_limited", fields=["id"], condition=models.Q(most_at_once__isnull=False)),
-        ]
         constraints = [
             models.UniqueConstraint(
                 name="mapping_unique_filters",

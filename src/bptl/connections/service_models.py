@@ -147,14 +147,6 @@ class Service(Tls):
         verbose_name = _("service")
         verbose_name_plural = _("services")
         ordering = ["name"]
-        indexes = [
-            # Each claim and each poll asks for those; there are none, or few.
-            models.Index(
-                name="service_limited",
-                fields=["id"],
-                condition=models.Q(most_at_once__isnull=False) | models.Q(most_a_minute__isnull=False),
-            ),
-        ]
         constraints = [
             models.CheckConstraint(name="service_at_least_1_at_once", condition=models.Q(most_at_once__gte=1)),
             models.CheckConstraint(name="service_at_least_1_a_minute", condition=models.Q(most_a_minute__gte=1)),

@@ -14,6 +14,9 @@ from math import ceil, inf
 from bptl.tasks import sql
 from bptl.tasks.listening import FETCH_CHANNEL, WORK_CHANNEL
 
+CHANGED = "limits"
+"""Said on WORK_CHANNEL, by triggers of the database, when a limit may have changed."""
+
 ROOM = "room"
 """Said on FETCH_CHANNEL when a limited task has made room: only lines that are full need to hear it."""
 
@@ -29,8 +32,12 @@ UNION ALL
 SELECT b.mapping_id FROM connections_service s JOIN connections_mappingservice b ON b.service_id = s.id
 WHERE s.most_at_once IS NOT NULL OR s.most_a_minute IS NOT NULL
 """
-"""The mappings that are limited, some more than once. Two indexes hold them: where nothing is limited, they are empty.
-"""
+"""SQL: the mappings that are limited, some more than once."""
+
+
+def limited_mappings() -> Sequence[int]:
+    """The mappings that are limited now."""
+    return sorted({row.mapping_id for row in sql.query(LIMITED)})
 
 
 @dataclass(slots=True)
@@ -189,7 +196,7 @@ def room(mapping_ids: Collection[int], *, shares: int) -> Room:
     )
 
 
-OVERHANG = f"""CASE WHEN EXISTS ({LIMITED}) THEN (
+OVERHANG = f"""(
     WITH {_NOW}, roomy AS (
         SELECT owner_id, service, greatest(least(
             most_at_once - coalesce(sum(here.running), 0), greatest(most_a_minute / 60, 1)), 0) AS room
@@ -199,7 +206,7 @@ OVERHANG = f"""CASE WHEN EXISTS ({LIMITED}) THEN (
         GROUP BY bound.mapping_id
     )
     SELECT coalesce(sum(greatest(here.queued - narrow.room, 0)), 0)::bigint FROM narrow JOIN here USING (mapping_id)
-) ELSE 0 END"""
+)"""
 """SQL: how many queued tasks cannot begin soon because of a limit. They take no room of others."""
 
 _USE = """

@@ -6,6 +6,7 @@ place is written off, and the process restarts when the other places have come t
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import uuid
@@ -13,13 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from bptl.lib.log import context as log_context
 from bptl.lib.log import get_logger
-from bptl.tasks import leases, metrics
-from bptl.tasks.execution.claim import Claim, Waiting, claim
+from bptl.tasks import leases, limits, metrics
+from bptl.tasks.execution.claim import Claim, Limited, claim
 from bptl.tasks.execution.outcomes import HAND_BACK, HandedBack
 from bptl.tasks.execution.run import Assignment, Unassignable, assign, ran_too_long, run, wrote_off
 from bptl.tasks.execution.spans import span_of, tell
@@ -42,6 +43,10 @@ IDLE_LOOK = 1.0
 QUIET_LOOK = 5.0
 """Seconds between looks into the queue when nobody says that there is work: at first, and where PostgreSQL's word was
 heard before and nothing came for a while."""
+
+LIMITS_LOOK = 2.0
+LIMITS_LOOK_TOLD = 15.0
+"""Seconds for which it is believed which mappings are limited: where nobody tells, and where PostgreSQL does."""
 
 STRAYS_EVERY = 10.0
 """Seconds between looks for claims that nobody here runs."""
@@ -82,7 +87,8 @@ class Floor:
         self._at_rest: dict[int, BaseDatabaseWrapper] = {}
         self._crew = Crew("place", places, self._run)
         self._pace = Pace()
-        self._waiting = Waiting()
+        self._limited = Limited()
+        self._limits_read = -math.inf
         self._hears = False
         self._loop = Loop("floor", self._step)
         self.keeper = Keeper(member, clients, on_lost=self.cancel)
@@ -111,7 +117,14 @@ class Floor:
 
     def hears(self, proven: bool) -> None:
         """Whether whoever makes work is heard here for sure: then fewer looks do."""
+        if proven != self._hears:
+            self._limits_read = -math.inf
         self._hears = proven
+
+    def look_at_limits(self) -> None:
+        """A limit may have changed, and with it what may begin."""
+        self._limits_read = -math.inf
+        self.wake()
 
     @property
     def stuck(self) -> bool:
@@ -180,7 +193,7 @@ class Floor:
         free = self.places - self.running
         woken, self._woken = self._woken, False
         asked = time.monotonic()
-        claims = claim(self._member.id, places=min(free, CLAIM_LIMIT), waiting=self._waiting)
+        claims = claim(self._member.id, places=min(free, CLAIM_LIMIT), limited=self._known_limits())
         if claims:
             self._begin(claims, asked)
         elif woken:
@@ -192,7 +205,18 @@ class Floor:
         if claims or self.running or not self._hears:
             self._pace.happened()
         rest = self._pace.rest(busy=IDLE_LOOK, quiet=QUIET_LOOK)
-        return rest if self._waiting.next_in is None else min(rest, self._waiting.next_in)
+        return rest if self._limited.next_in is None else min(rest, self._limited.next_in)
+
+    def _known_limits(self) -> Limited:
+        now = time.monotonic()
+        if now - self._limits_read >= (LIMITS_LOOK_TOLD if self._hears else LIMITS_LOOK):
+            self._limits_read = now  # before the question: what is told meanwhile is asked for at the next step
+            try:
+                self._limited.mapping_ids = limits.limited_mappings()
+            except DatabaseError:
+                self._limits_read = -math.inf
+                raise
+        return self._limited
 
     def _begin(self, claims: list[Claim], asked: float) -> None:
         mappings = self._mappings.of({claim.mapping_id for claim in claims if claim.mapping_id is not None})
@@ -272,7 +296,8 @@ class Floor:
         log.error("place.written_off", task_id=claimed.task_id, unit=overdue.assignment.unit.name)
         longest = overdue.assignment.longest_run.total_seconds() + WRITE_OFF_AFTER
         self.reporter.put(Finished(claimed, wrote_off(overdue.assignment), seconds=longest))
-        if not self._worn_out:
+        # A process that was told to end must not begin anew instead.
+        if not self._worn_out and not self.stopping.is_set():
             self._worn_out = True
             self.stop_claiming()
             self._on_worn_out()

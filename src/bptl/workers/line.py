@@ -70,7 +70,7 @@ class PollingLine:
     """Announces and fetches in turn, and records meanwhile.
 
     ``ordinal`` numbers the group, ``shares`` divide the places, and ``rivals`` (lines that have a limit in common) what
-    a limit has room for. It is ``full`` while there is none.
+    a limit has room for. It is ``full`` while there is none. ``under_limits``: any mapping at all is limited.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class PollingLine:
         self.group = group
         self.shares = shares
         self.rivals = 1
+        self.under_limits = bool(group.limits)
         self.full = False
         self._ordinal = ordinal
         self._member = member
@@ -192,6 +193,7 @@ class PollingLine:
             shares=self.shares,
             most=most,
             unrecorded=self._recorder.unrecorded,
+            under_limits=self.under_limits,
         )
         if announced is None:
             pause = NO_ROOM[min(self._without_room, len(NO_ROOM) - 1)]

@@ -13,6 +13,7 @@ from bptl.connections import breakers
 from bptl.connections.mappings import FilterGroup, filter_groups
 from bptl.connections.models import Engine
 from bptl.lib.log import get_logger
+from bptl.tasks import limits
 from bptl.tasks.intake.fetches import abandon_all
 from bptl.workers import leadership
 from bptl.workers.clients import Clients
@@ -51,6 +52,7 @@ class Poller:
         self._news = threading.Event()
         self._told = False
         self._groups: dict[Line, FilterGroup] = {}
+        self._under_limits = False
         self._read = -math.inf
         self._lines: dict[Line, PollingLine] = {}
         self._retired: list[PollingLine] = []
@@ -131,7 +133,7 @@ class Poller:
         if now - self._read >= (LOOK_EVERY_TOLD if self._told else LOOK_EVERY):
             self._read = now  # before the question: what is told meanwhile is looked at next
             try:
-                self._groups = _groups()
+                self._groups, self._under_limits = _groups(), bool(limits.limited_mappings())
             except DatabaseError:
                 self._read = -math.inf
                 raise
@@ -145,6 +147,7 @@ class Poller:
                 self._retired.append(self._lines.pop(key))
         self._retired = [line for line in self._retired if not line.stop()]
         polled = max(1, len(groups) - sum(line.full for line in self._lines.values()))
+        limits_of = {key: group.limits for key, group in groups.items()}
         for key in self._led & set(groups):
             if key not in self._lines:
                 self._lines[key] = PollingLine(
@@ -158,7 +161,9 @@ class Poller:
                 self._lines[key].start()
                 log.info("line.opened", engine=groups[key].engine.name, group=key[1])
             self._lines[key].shares = polled
-            self._lines[key].rivals = sum(bool(groups[key].limits & other.limits) for other in groups.values())
+            self._lines[key].under_limits = self._under_limits
+            if limits_of[key]:
+                self._lines[key].rivals = sum(not limits_of[key].isdisjoint(other) for other in limits_of.values())
 
     def _end_lines(self) -> None:
         lines = [*self._lines.values(), *self._retired]

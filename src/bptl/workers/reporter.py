@@ -178,7 +178,7 @@ class Reporter:
                 self._on_settled(claim.lease_id)
         if doubts:
             self._due_loop.wake()
-            limits.tell_room()
+        make_room = any(finished.claim.limited for finished in group)
         group = [finished for finished in group if isinstance(finished.ending, Ending)]
         try:
             taken = store(process_id, [ended for finished in group for ended in _ended(finished)])
@@ -190,7 +190,7 @@ class Reporter:
             log.exception("outcome.unstorable", task_id=group[0].claim.task_id)
             self._store_group([_unstorable(group[0], error)])
             return
-        if any(finished.claim.limited for finished in group):
+        if make_room:
             limits.tell_room()
         _count([finished for finished in group if finished.claim.lease_id in taken])
         for finished in group:

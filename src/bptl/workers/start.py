@@ -22,7 +22,7 @@ from bptl.lib import tracing
 from bptl.lib.log import LogFormat, configure, get_logger
 from bptl.tasks import sessions, wake
 from bptl.tasks.execution import service_calls
-from bptl.tasks.limits import ROOM
+from bptl.tasks.limits import CHANGED, ROOM
 from bptl.tasks.listening import FETCH_CHANNEL
 from bptl.tasks.models import ProcessKind
 from bptl.workers import jobs as _jobs  # noqa: F401 - importing registers them
@@ -122,7 +122,7 @@ def _work(places: int, stopping: threading.Event) -> int:
     metrics_port.tell_places(floor)
     local.here.member, local.here.floor = member, floor
     waker = _waker()
-    ear = Ear(floor.wake, on_hearing=floor.hears)
+    ear = Ear(floor.wake, instead={CHANGED: floor.look_at_limits}, on_hearing=floor.hears)
     member.start()
     floor.start()
     ear.start()

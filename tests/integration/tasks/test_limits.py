@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from bptl.connections.models import Mapping, MappingService
 from bptl.connections.service_models import Service
 from bptl.tasks import limits
-from bptl.tasks.execution.claim import Claim, Waiting, claim
+from bptl.tasks.execution.claim import Claim, Limited, claim
 from bptl.tasks.execution.outcomes import Ended, store
 from bptl.tasks.lifecycle import Status
 from bptl.tasks.models import ServicePace, Task
@@ -69,19 +69,18 @@ def test_a_full_mapping_holds_no_place_of_another(scene: Scene) -> None:
     limited, other = scene.map("limited", most_at_once=1), scene.map("other")
     queue(scene, limited, 6, priority=9)
     queue(scene, other, 6)
-    worker, waiting = scene.process(places=4), Waiting()
-    claims = [one for _ in range(2) for one in claim(worker, places=2, waiting=waiting)]
+    worker = scene.process(places=4)
+    claims = [one for _ in range(2) for one in claim(worker, places=2)]
     assert [one.topic for one in claims].count("limited") == 1
-    assert (running(other), waiting.any) == (3, True)
+    assert running(other) == 3
 
 
 def test_a_limited_task_comes_to_its_turn_while_all_places_are_taken(scene: Scene) -> None:
     limited, other = scene.map("limited", most_at_once=2), scene.map("other")
     (wanted,) = queue(scene, limited)
     queue(scene, other, 6)
-    worker, waiting = scene.process(places=1), Waiting()
-    turns = [one.task_id for _ in range(2) for one in claim(worker, places=1, waiting=waiting)]
-    assert wanted.id in turns
+    (claimed,) = claim(scene.process(places=1), places=1)
+    assert claimed.task_id == wanted.id
 
 
 def test_an_older_task_is_not_overtaken_because_it_has_no_limit(scene: Scene) -> None:
@@ -89,7 +88,7 @@ def test_an_older_task_is_not_overtaken_because_it_has_no_limit(scene: Scene) ->
     (oldest,) = queue(scene, other)
     queue(scene, limited, 3)
     worker = scene.process(places=1)
-    (claimed,) = claim(worker, places=1, waiting=Waiting(any=True))
+    (claimed,) = claim(worker, places=1)
     assert claimed.task_id == oldest.id
 
 
@@ -123,13 +122,13 @@ def test_every_limit_of_a_task_must_have_room(scene: Scene) -> None:
 def test_no_more_begin_in_a_minute_than_the_rate_says(scene: Scene) -> None:
     mapping = use(scene.map("paced"), service(most_a_minute=6))
     queue(scene, mapping, 3)
-    worker, waiting = scene.process(), Waiting()
-    (claimed,) = claim(worker, places=4, waiting=waiting)
+    worker, known = scene.process(), Limited([mapping.pk])
+    (claimed,) = claim(worker, places=4, limited=known)
     end(worker, claimed)
-    assert claim(worker, places=4, waiting=waiting) == []
-    assert waiting.next_in == pytest.approx(10, abs=2)
+    assert claim(worker, places=4, limited=known) == []
+    assert known.next_in == pytest.approx(10, abs=2)
     ServicePace.objects.update(used_until=F("used_until") - timedelta(seconds=10))
-    assert len(claim(worker, places=4, waiting=waiting)) == 1
+    assert len(claim(worker, places=4, limited=known)) == 1
 
 
 def test_what_was_begun_counts_against_a_rate_that_is_set_lower(scene: Scene) -> None:
@@ -159,20 +158,20 @@ def test_a_call_of_the_rest_api_and_a_task_without_mapping_are_claimed_as_ever(s
 
 def test_a_claim_is_one_statement_while_nothing_is_limited(scene: Scene) -> None:
     queue(scene, scene.map("free"), 3)
-    worker, waiting = scene.process(), Waiting()
+    worker, known = scene.process(), Limited()
     with CaptureQueriesContext(connection) as captured:
         for _ in range(3):
-            claim(worker, places=2, waiting=waiting)
+            claim(worker, places=2, limited=known)
     assert len(captured) == 3
 
 
-def test_limits_of_others_cost_a_claim_nothing_while_none_of_theirs_waits(scene: Scene) -> None:
-    scene.map("limited", most_at_once=1)
+def test_limits_cost_a_claim_one_look_while_no_task_waits_for_them(scene: Scene) -> None:
+    known = Limited([scene.map("limited", most_at_once=1).pk])
     queue(scene, scene.map("free"), 3)
     worker = scene.process()
     with CaptureQueriesContext(connection) as captured:
-        claim(worker, places=2)
-    assert len(captured) == 1
+        claim(worker, places=2, limited=known)
+    assert len(captured) == 2
 
 
 @pytest.mark.parametrize("most", [1, 3])
@@ -228,25 +227,26 @@ def test_a_worker_that_fell_silent_in_the_middle_of_a_limited_claim_hinders_no_o
     committed_scene: Scene,
 ) -> None:
     scene = committed_scene
-    queue(scene, scene.map("limited", most_at_once=1))
+    limited = scene.map("limited", most_at_once=1)
+    queue(scene, limited)
     (free,) = queue(scene, scene.map("free"))
-    worker, waiting = scene.process(), Waiting()
+    worker, known = scene.process(), Limited([limited.pk])
 
     with ThreadPoolExecutor(1) as threads, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(hashtext('bptl_limited_claim'))")
 
         def other() -> list[int]:
             try:
-                return [one.task_id for one in claim(worker, places=4, waiting=waiting)]
+                return [one.task_id for one in claim(worker, places=4, limited=known)]
             finally:
                 connection.close()
 
         try:
             assert threads.submit(other).result(timeout=20) == [free.id]
-            assert waiting.next_in is not None, "it tries again soon"
+            assert known.next_in is not None, "it tries again soon"
         finally:
             cursor.execute("SELECT pg_advisory_unlock(hashtext('bptl_limited_claim'))")
-    assert len(claim(worker, places=4, waiting=waiting)) == 1
+    assert len(claim(worker, places=4, limited=known)) == 1
 
 
 def test_a_limit_knows_what_runs_and_what_waits(scene: Scene) -> None:

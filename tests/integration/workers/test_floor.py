@@ -316,6 +316,22 @@ def test_a_unit_that_does_not_stop_costs_its_place_and_the_process_its_life(
     assert task_of(waiting).status == Status.QUEUED
 
 
+def test_a_worker_that_was_told_to_stop_does_not_begin_anew_for_a_lost_place(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(floors, "WRITE_OFF_AFTER", 0.1)
+    scene.map("gated", "test.wait_at_gate", longest_run_seconds=1)
+    stubborn = {"type": "Boolean", "value": True, "valueInfo": {}}
+    (external,) = queue(scene, there, "gated", variables={"gate": text("late"), "stubborn": stubborn})
+    worn_out = threading.Event()
+    floor = open_floor(places=2, on_worn_out=worn_out.set)
+    becomes(external, Status.RUNNING)
+    floor.stop_claiming()
+    becomes(external, Status.DELIVERED, Outcome.FAILED)
+    until(lambda: floor.places == 1)
+    assert not worn_out.is_set()
+
+
 def test_a_unit_that_never_stops_is_quarantined_with_the_last_place_that_it_may_cost(
     scene: Scene, there: FakeEngine, open_floor: OpenFloor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,10 +14,10 @@ from bptl.connections.models import Mapping, MappingService
 from bptl.connections.service_models import Service
 from bptl.tasks import leases
 from bptl.tasks.lifecycle import LeaseEnd, Status
-from bptl.tasks.limits import ROOM
+from bptl.tasks.limits import CHANGED, ROOM
 from bptl.tasks.listening import FETCH_CHANNEL
 from bptl.tasks.models import Lease, Task
-from bptl.workers import leadership, line
+from bptl.workers import floor, leadership, line
 from bptl.workers.ear import Ear
 from bptl.workers.floor import Floor
 from bptl.workers.member import Member
@@ -37,6 +37,8 @@ def only_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A full line that is not told of room looks too late for these tests."""
     monkeypatch.setattr(line, "FULL_LOOK", 600.0)
     monkeypatch.setattr(leadership, "RENEW_EVERY", 0.05)
+    monkeypatch.setattr(floor, "LIMITS_LOOK", 600.0)
+    monkeypatch.setattr(floor, "LIMITS_LOOK_TOLD", 600.0)
 
 
 @contextmanager
@@ -55,6 +57,17 @@ def polling(polls: Poller, there: FakeEngine) -> Iterator[None]:
         while end.is_alive():
             there.end_polls()
             end.join(0.02)
+
+
+@contextmanager
+def hearing(places: Floor) -> Iterator[None]:
+    """A worker hears what the database says."""
+    ear = Ear(places.wake, instead={CHANGED: places.look_at_limits}, on_hearing=places.hears)
+    ear.start()
+    try:
+        yield
+    finally:
+        ear.stop(timeout=10)
 
 
 def here(*statuses: Status) -> Counter[str]:
@@ -134,15 +147,30 @@ def test_a_full_topic_leaves_the_places_to_others(
         assert (here(Status.RUNNING), units.STARTED.total()) == ({"limited": 1}, 1)
 
 
+def test_a_worker_begins_what_a_rate_allows_without_being_told(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("IDLE_LOOK", "QUIET_LOOK"):
+        monkeypatch.setattr(floor, name, 600.0)
+    zaken = Service.objects.create(
+        name="zaken", kind="zrc", address="https://zaken.example.nl/", authentication="no_auth", most_a_minute=60
+    )
+    mapping = scene.map("paced", "test.use_zaken")
+    MappingService.objects.create(mapping=mapping, alias="zrc", service=zaken)
+    for _ in range(5):
+        scene.task(Status.QUEUED, mapping=mapping, topic="paced", external=there.add("paced"))
+    open_floor(places=4)
+    until(lambda: len(there.completed) == 5)
+
+
 def test_a_limit_that_is_raised_or_taken_away_works_at_once(
     scene: Scene, there: FakeEngine, open_poller: OpenPoller, open_floor: OpenFloor
 ) -> None:
     mapping = scene.map("limited", "test.wait_at_gate", most_at_once=1)
     for _ in range(6):
         there.add("limited", variables=gate("late"))
-    open_floor(places=5)
     polls, _ = open_poller()
-    with polling(polls, there):
+    with hearing(open_floor(places=5)), polling(polls, there):
         for limit, run in ((1, 1), (3, 3), (None, 5)):
             mapping.most_at_once = limit
             mapping.save()
@@ -199,10 +227,10 @@ def test_tasks_that_wait_for_a_limit_take_no_room_of_others(scene: Scene) -> Non
     poller = scene.process(places=4)
     for _ in range(3):
         scene.task(Status.QUEUED, mapping=limited, topic="limited")
-    fetch = scene.announce(poller)
+    fetch = scene.announce(poller, under_limits=True)
     assert fetch is not None
     assert fetch.max_tasks == 3, "one of the three may begin"
     Mapping.objects.update(most_at_once=None)
-    fetch = scene.announce(poller)
+    fetch = scene.announce(poller, under_limits=True)
     assert fetch is not None
     assert fetch.max_tasks == 1

@@ -71,7 +71,7 @@ class Nothing(Inputs):
     """Nothing."""
 
 
-@work_unit("test.use_zaken", needs={"zrc": "Zaken API"})
+@work_unit("test.use_zaken", needs={"zrc": Need(None, "any service")})
 def use_zaken(work: Work, inputs: Nothing) -> None:
     """Need a service."""
 

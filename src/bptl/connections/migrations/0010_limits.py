@@ -6,7 +6,7 @@ from django.db import migrations, models
 TELL = """
 CREATE OR REPLACE FUNCTION connections_tell_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify('bptl_fetch', ''), pg_notify('bptl_work', '');
+    PERFORM pg_notify('bptl_fetch', ''), pg_notify('bptl_work', 'limits');
     RETURN NULL;
 END
 $$;
@@ -45,14 +45,6 @@ class Migration(migrations.Migration):
             model_name='service',
             name='most_at_once',
             field=models.PositiveIntegerField(blank=True, help_text='So many tasks of mappings that use it run at the same time, in all workers together; empty: as many as there is room for.', null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='most tasks at once'),
-        ),
-        migrations.AddIndex(
-            model_name='mapping',
-            index=models.Index(condition=models.Q(('most_at_once__isnull', False)), fields=['id'], name='mapping_limited'),
-        ),
-        migrations.AddIndex(
-            model_name='service',
-            index=models.Index(condition=models.Q(('most_at_once__isnull', False), ('most_a_minute__isnull', False), _connector='OR'), fields=['id'], name='service_limited'),
         ),
         migrations.AddConstraint(
             model_name='mapping',

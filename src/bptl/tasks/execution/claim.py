@@ -16,7 +16,7 @@ from django.db import transaction
 
 from bptl.tasks import limits, sql
 from bptl.tasks.lifecycle import MOVES, Move
-from bptl.tasks.limits import LIMITED, Limit
+from bptl.tasks.limits import Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,11 @@ class Claim:
 
 
 @dataclass(slots=True)
-class Waiting:
-    """What a worker has seen of limited tasks: whether any are queued, and in how many seconds a rate allows one."""
+class Limited:
+    """What a worker knows of limits: the mappings that are limited, and in how many seconds a rate allows a task that
+    waits for it."""
 
-    any: bool = False
+    mapping_ids: Sequence[int] = ()
     next_in: float | None = None
 
 
@@ -65,12 +66,11 @@ _RULE = MOVES[Move.CLAIM]
 _STARTABLE = f"""t.status = '{_RULE.statuses[0]}'
       AND EXISTS (SELECT 1 FROM tasks_lease l WHERE l.id = t.lease_id AND l.locked_until > now())"""
 
-_UNLIMITED = "(t.mapping_id IS NULL OR t.mapping_id <> ALL((SELECT mappings FROM limited)::bigint[]))"
-_LIMITS = f"limited AS MATERIALIZED (SELECT ARRAY({LIMITED}) AS mappings)"
+_OTHERS = "(t.mapping_id IS NULL OR t.mapping_id <> ALL(%s::bigint[]))"
 
 
 def _claiming(which: str) -> str:
-    """The common table expressions that begin tasks; parameters: process, at most so many, process."""
+    """The common table expressions that begin tasks; parameters: process, ``which``, at most so many, process."""
     return f"""picked AS (
     SELECT t.id, t.lease_id FROM tasks_task t
     WHERE {_STARTABLE}
@@ -97,32 +97,26 @@ _CLAIMED = """s.id AS task_id, s.lease_id, h.worker_id, s.engine_id, s.external_
     (extract(epoch FROM h.locked_until - now()) * 1000)::float8 AS locked_ms,
     (extract(epoch FROM now() - h.recorded_at) * 1000)::float8 AS queued_ms"""
 
-_CLAIM = f"""
-WITH {_LIMITS}, {_claiming(_UNLIMITED)}
-SELECT {_CLAIMED}, waiting.limited_wait
-FROM (
-    SELECT CASE WHEN mappings = '{{}}' THEN false ELSE EXISTS (
-        SELECT 1 FROM tasks_task t WHERE t.status = '{_RULE.statuses[0]}' AND t.mapping_id = ANY(mappings)
-    ) END AS limited_wait FROM limited
-) waiting LEFT JOIN (started s JOIN held h ON h.id = s.lease_id) ON true
-ORDER BY s.priority DESC, s.id
-"""
-# One row at least: it says whether limited tasks wait, so that nobody without limits has to ask for them.
+_READING = f"SELECT {_CLAIMED} FROM started s JOIN held h ON h.id = s.lease_id ORDER BY s.priority DESC, s.id"
 
-_CLAIM_CHOSEN = f"""
-WITH {_claiming("t.id = ANY(%s)")}
-SELECT {_CLAIMED}, true AS limited FROM started s JOIN held h ON h.id = s.lease_id ORDER BY s.priority DESC, s.id
+_CLAIM = f"WITH {_claiming('true')} {_READING}"
+_CLAIM_OTHERS = f"WITH {_claiming(_OTHERS)} {_READING}"
+_CLAIM_CHOSEN = f"WITH {_claiming('t.id = ANY(%s)')} {_READING}"
+
+_LIMITED_WAIT = f"""
+SELECT EXISTS (
+    SELECT 1 FROM tasks_task t WHERE t.status = '{_RULE.statuses[0]}' AND t.mapping_id = ANY(%s)
+) AS some
 """
 
 _CANDIDATES = f"""
-WITH {_LIMITS}
 SELECT q.id, q.mapping_id, q.priority FROM unnest(%s::bigint[], %s::int[]) AS m(mapping_id, free)
 CROSS JOIN LATERAL (
     SELECT t.id, t.mapping_id, t.priority FROM tasks_task t WHERE {_STARTABLE} AND t.mapping_id = m.mapping_id
     ORDER BY t.priority DESC, t.id LIMIT m.free
 ) q
 UNION ALL (
-    SELECT t.id, NULL, t.priority FROM tasks_task t WHERE {_STARTABLE} AND {_UNLIMITED}
+    SELECT t.id, NULL, t.priority FROM tasks_task t WHERE {_STARTABLE} AND {_OTHERS}
     ORDER BY t.priority DESC, t.id LIMIT %s
 )
 ORDER BY priority DESC, id
@@ -136,47 +130,47 @@ BUSY = 0.02
 """Seconds until a worker tries again that found another one at it."""
 
 
-def claim(process_id: uuid.UUID, *, places: int, waiting: Waiting | None = None) -> list[Claim]:
+def claim(process_id: uuid.UUID, *, places: int, limited: Limited | None = None) -> list[Claim]:
     """Take at most ``places`` queued tasks, by priority and age; empty when there are none or we count as dead.
 
-    ``waiting`` is what this worker saw last, and is told what it sees now: where limited tasks wait they are asked for
-    first, so that they come to their turn while all places are taken.
+    ``limited`` is what this worker knows of limits, and is told when a rate allows more; None: it asks. Where nothing
+    is limited this is one statement. Limited tasks are asked for first, so that they come to their turn while all
+    places are taken.
     """
-    waiting = waiting if waiting is not None else Waiting()
-    waiting.next_in = None
+    limited = limited if limited is not None else Limited(limits.limited_mappings())
+    limited.next_in = None
     if places <= 0:
         return []
-    asked = waiting.any
-    claims = _claim_limited(process_id, places, waiting) if asked else []
-    rows = sql.query(_CLAIM, [process_id, places - len(claims), process_id])
-    claims += [Claim(*row[:-1]) for row in rows if row.task_id is not None]
-    waiting.any = rows[0].limited_wait
-    if waiting.any and not asked and len(claims) < places:
-        claims += _claim_limited(process_id, places - len(claims), waiting)
-    return claims
+    if not limited.mapping_ids:
+        return [Claim(*row) for row in sql.query(_CLAIM, [process_id, places, process_id])]
+    ids = list(limited.mapping_ids)
+    (wait,) = sql.query(_LIMITED_WAIT, [ids])
+    claims = _claim_limited(process_id, places, limited) if wait.some else []
+    others = sql.query(_CLAIM_OTHERS, [process_id, ids, places - len(claims), process_id])
+    return claims + [Claim(*row) for row in others]
 
 
-def _claim_limited(process_id: uuid.UUID, places: int, waiting: Waiting) -> list[Claim]:
+def _claim_limited(process_id: uuid.UUID, places: int, limited: Limited) -> list[Claim]:
     """Take those of limited tasks whose turn it is and whose limits all have room."""
     known = limits.read()
-    waiting.next_in = _next_in(known)
+    limited.next_in = _next_in(known)
     if not any(limit.queued and limit.free > 0 for limit in known):
         return []
     with transaction.atomic():
         (busy,) = sql.query(_ALONE)
         if not busy.alone:
-            waiting.next_in = BUSY
+            limited.next_in = BUSY
             return []
         known = limits.read()
         chosen = _chosen(known, places)
         rows = sql.query(_CLAIM_CHOSEN, [process_id, chosen, places, process_id]) if chosen else []
-        claims = [Claim(*row) for row in rows]
+        claims = [replace(Claim(*row), limited=True) for row in rows]
         for claimed in claims:
             for limit in limits.of(known, claimed.mapping_id):
                 limit.begin()
         if claims:
             limits.use(known)
-    waiting.next_in = _next_in(known)
+    limited.next_in = _next_in(known)
     return claims
 
 
@@ -188,7 +182,7 @@ def _chosen(known: Sequence[Limit], places: int) -> list[int]:
         for mapping_id in frozenset[int]().union(*(limit.mapping_ids for limit in left))
     }
     open_ = {mapping_id: int(min(room, places)) for mapping_id, room in free.items() if room > 0}
-    candidates = sql.query(_CANDIDATES, [list(open_), list(open_.values()), places])
+    candidates = sql.query(_CANDIDATES, [list(open_), list(open_.values()), list(free), places])
 
     def taken() -> Iterator[Any]:
         for candidate in candidates:

@@ -37,13 +37,13 @@ class Announced:
     started_at: datetime
 
 
-_ANNOUNCE = f"""
+_ANNOUNCE = """
 WITH fleet AS (
     SELECT coalesce(sum(places), 0) AS places FROM tasks_process
     WHERE kind = 'work' AND stopped_at IS NULL AND NOT draining AND heartbeat_at > now() - interval '15 seconds'
 ), held AS MATERIALIZED (
     SELECT (SELECT count(*) FROM tasks_task WHERE status = 'queued')
-         + (SELECT count(*) FROM tasks_task WHERE status = 'running') - {OVERHANG} AS tasks
+         + (SELECT count(*) FROM tasks_task WHERE status = 'running') AS tasks
 ), pace AS (
     SELECT count(*) AS tasks FROM tasks_lease WHERE performed_at > now() - interval '1 second'
 ), promised AS (
@@ -67,6 +67,9 @@ RETURNING id, max_tasks, wait_ms, started_at
 # work always starts within a tenth of it (design, rule 5). What other lines may still bring is promised to them; when
 # there is less room than lines, polls are short, so that a quiet engine does not hold a busy one's last place.
 
+_RUNNING = "(SELECT count(*) FROM tasks_task WHERE status = 'running')"
+_ANNOUNCE_UNDER_LIMITS = _ANNOUNCE.replace(_RUNNING, f"{_RUNNING} - {OVERHANG}")
+
 
 def announce(
     engine_id: int,
@@ -79,16 +82,18 @@ def announce(
     shares: int,
     most: int = FETCH_LIMIT,
     unrecorded: int = 0,
+    under_limits: bool = False,
 ) -> Announced | None:
     """Commit a worker id of its own with the number of tasks that can start soon; None when there is no room.
 
     A process that was declared dead or drains gets None too. ``ordinal`` is the number of the filter group at its
     engine; ``shares`` is how many groups are polled now: they divide the room, each gets one at least,
     while there is one, and ``most`` at most. ``unrecorded`` tasks were fetched and are not in the table yet.
+    ``under_limits``: there may be queued tasks that have no room under a limit; they are not counted.
     """
     worker_id = f"{WORKER_ID_PREFIX}{uuid.uuid4()}"
     rows = sql.query(
-        _ANNOUNCE,
+        _ANNOUNCE_UNDER_LIMITS if under_limits else _ANNOUNCE,
         [
             *(engine_id, ordinal, unrecorded),
             *(max(1, shares), min(most, FETCH_LIMIT), max(1, shares)),
