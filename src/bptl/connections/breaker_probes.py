@@ -6,6 +6,7 @@ is accepted: a breaker is about who answers, not about rights.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import defaultdict
@@ -77,10 +78,10 @@ def _prepared(subject: Subject) -> Callable[[], Probed]:
 def _access(service: Service) -> Access:
     """With its own login, else with that of an application, else with none: all are answers."""
     grant = None if service.has_credentials else service.grants.filter(as_service=False).first()
-    try:
-        return sessions.access(service, grant)
-    except Undecryptable:
-        return sessions.stranger(service)
+    if grant is not None or service.has_credentials:
+        with contextlib.suppress(Undecryptable):
+            return sessions.access(service, grant)
+    return sessions.stranger(service)
 
 
 def _ask_service(service: Service, access: Access) -> Probed:

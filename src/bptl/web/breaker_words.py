@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.utils import timezone
-from django.utils.formats import time_format
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -22,14 +24,16 @@ def word(opening: Opening) -> Word:
 
 def sentence(opening: Opening) -> str:
     """Why nothing is fetched."""
-    at = timezone.localtime(opening.opened_at)
-    told = {"name": opening.breaker.name, "since": time_format(at, "H:i"), "by": opening.opened_by}
-    if opening.by_hand and opening.until is not None:
-        until = time_format(timezone.localtime(opening.until), "H:i")
-        return _("Not fetched: %(name)s is in maintenance since %(since)s until %(until)s, says %(by)s.") % {
-            **told,
-            "until": until,
-        }
+    told = {"name": opening.breaker.name, "since": _clock(opening.opened_at), "by": opening.opened_by}
+    if opening.until is not None:
+        text = _("Not fetched: %(name)s is in maintenance since %(since)s until %(until)s, says %(by)s.")
+        return text % {**told, "until": _clock(opening.until)}
     return (
         _("Not fetched: %(name)s is down since %(since)s. It is probed, and fetched for again when it answers.") % told
     )
+
+
+def _clock(at: datetime) -> str:
+    """The time of day, with the date when that is another day."""
+    local = timezone.localtime(at)
+    return date_format(local, "H:i" if local.date() == timezone.localdate() else "j M H:i")

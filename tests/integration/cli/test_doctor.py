@@ -213,7 +213,6 @@ def test_an_engine_without_mapping_does_nothing_and_that_is_said(engine: Engine)
     assert "bptl mappings add --engine main" in line
 
 
-@pytest.mark.usefixtures("broker", "fleet")
 def test_what_is_known_to_be_down_is_named_with_the_command_that_closes_it(engine: Engine) -> None:
     breakers.open_automatically(engine, reason="no usable answer")
     told = all_findings()
@@ -221,6 +220,7 @@ def test_what_is_known_to_be_down_is_named_with_the_command_that_closes_it(engin
     assert "bptl breakers close --engine main" in told
 
 
+@pytest.mark.usefixtures("broker", "fleet")
 def test_an_inactive_engine_is_not_asked(engine: Engine) -> None:
     engine.address, engine.active = "http://127.0.0.1:1/", False
     engine.save()

@@ -452,6 +452,21 @@ def test_a_login_that_is_refused_says_that_the_service_is_there(scene: Scene, za
     assert not breaker_probes.probe(zaken).good
 
 
+def test_a_service_whose_login_only_applications_bring_is_probed_with_one_or_without(
+    scene: Scene, zaken: Service, outside: Outside
+) -> None:
+    Service.objects.update(authentication="zgw")
+    zaken.refresh_from_db()
+    assert breaker_probes.probe(zaken).good
+    assert "Authorization" not in outside.asked[-1].headers
+    application = Application.objects.create(app_id="app", label="App", units=["test.*"])
+    grant = ServiceGrant(application=application, service=zaken, client_id="app")
+    grant.secret = "zeer-geheim-en-lang-genoeg-voor-hs256"
+    grant.save()
+    assert breaker_probes.probe(zaken).good
+    assert outside.asked[-1].headers["Authorization"].startswith("Bearer ")
+
+
 def test_a_bad_probe_begins_the_count_anew(scene: Scene, zaken: Service, outside: Outside) -> None:
     breakers.open_automatically(zaken, reason="nothing answers")
     probe_now()
