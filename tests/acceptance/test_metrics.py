@@ -30,6 +30,7 @@ QUIET = {
     "panel Returned, lost, uncertain A": "nothing was given back",
     "panel Returned, lost, uncertain B": "the engine knows every task",
     "panel Reports to the engine B": "every report was taken at once",
+    "panel Open circuit breakers A": "no breaker is open",
     "panel Share that was not served A": "every call was served",
 }
 """What rightly has no data in this town, and why; everything else on the dashboard must have some."""

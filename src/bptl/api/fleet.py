@@ -16,7 +16,7 @@ from django.db import DatabaseError
 from django.db.models import Count, Sum
 
 from bptl import __version__
-from bptl.connections.models import WITHOUT_ENGINE, Engine
+from bptl.connections.models import WITHOUT_ENGINE, Engine, Opening
 from bptl.lib.instruments import Gauge, Labels, Registry
 from bptl.lib.log import get_logger
 from bptl.tasks import pulse, queries, queue_lengths, sql, standing
@@ -78,6 +78,12 @@ FAILING = _gauge(
     "For how long no poll of an active engine has been answered, while polls fail; 0 when the last one was.",
     labels=("engine",),
 )
+BREAKERS = _gauge(
+    "bptl_breaker_open_seconds",
+    "For how long the circuit breaker of an engine or a service has been open, by whom it was opened (bptl or person); "
+    "absent while it is closed.",
+    labels=("engine", "service", "by"),
+)
 INFO = _gauge("bptl_web_info", "Always 1: the version of this process.", labels=("version",))
 
 Reading = tuple[Gauge, Labels, float]
@@ -124,6 +130,15 @@ def _engines() -> Iterator[Reading]:
         yield FAILING, (engine.name,), max(0.0, (now - since).total_seconds()) if since else 0.0
 
 
+def _breakers() -> Iterator[Reading]:
+    now = _clock()
+    for opening in Opening.objects.filter(closed_at=None).select_related("breaker__service", "breaker__engine"):
+        of = opening.breaker
+        labels = (of.engine.name if of.engine else "", of.service.name if of.service else "")
+        by = "person" if opening.opened_by else "bptl"
+        yield BREAKERS, (*labels, by), max(0.0, (now - opening.opened_at).total_seconds())
+
+
 def _broker() -> Iterator[Reading]:
     lengths = queue_lengths.lengths(within=BROKER_SECONDS)
     yield BROKER_UP, (), isinstance(lengths, dict)
@@ -132,7 +147,7 @@ def _broker() -> Iterator[Reading]:
             yield QUEUE, (queue,), messages
 
 
-SOURCES: list[Callable[[], Iterable[Reading]]] = [_tasks, _incidents, _processes, _engines]
+SOURCES: list[Callable[[], Iterable[Reading]]] = [_tasks, _incidents, _processes, _engines, _breakers]
 """What PostgreSQL is asked once for all who ask within FRESH seconds; each may raise DatabaseError."""
 
 _reading = Lock()

@@ -17,7 +17,8 @@ from bptl.accounts.models import User
 from bptl.accounts.roles import Role
 from bptl.accounts.scopes import Scope
 from bptl.api import fleet, metrics
-from bptl.connections.models import Engine
+from bptl.connections import breakers
+from bptl.connections.models import Engine, Opening
 from bptl.tasks import standing
 from bptl.tasks.models import Fetch, Process, ProcessKind
 from bptl.tasks.upkeep import processes
@@ -114,6 +115,18 @@ def test_processes_and_incidents_are_told_by_kind_also_when_there_is_none(client
     assert found["bptl_incidents_open", (("kind", "failed"),)] == 2
     assert found["bptl_incident_occurrences", (("kind", "failed"),)] == 9
     assert found["bptl_incidents_open", (("kind", "engine"),)] == 0
+
+
+def test_open_breakers_are_told_with_who_opened_them_and_closed_ones_are_not(
+    client: Client, main_engine: Engine
+) -> None:
+    labels = (("by", "bptl"), ("engine", main_engine.name), ("service", ""))
+    assert not [name for name, _labels in read(client) if name == "bptl_breaker_open_seconds"]
+    breakers.open_automatically(main_engine, reason="it does not answer")
+    Opening.objects.update(opened_at=Now() - timedelta(minutes=20))
+    assert 1190 <= read(client)["bptl_breaker_open_seconds", labels] < 1300
+    breakers.close(main_engine, reason="it answers")
+    assert not [name for name, _labels in read(client) if name == "bptl_breaker_open_seconds"]
 
 
 def test_what_was_read_serves_the_next_who_asks(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
