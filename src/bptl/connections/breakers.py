@@ -39,6 +39,9 @@ SOON = timedelta(minutes=5)
 FRESH = 2.0
 """Seconds for which what was read is believed; whoever would send something away because of it reads anew."""
 
+LONGEST_WAIT = 1.0
+"""Seconds for which somebody waits until another thread has read."""
+
 LONGEST_TEXT = 700
 PAGE = 10
 
@@ -96,15 +99,19 @@ def open_now() -> Open:
 
 
 def lately() -> Open:
-    """What was open at most 2 s ago: what the road asks. While the database is away, what was known before."""
-    if time.monotonic() - _known.read_at > FRESH:
-        with _known.reading:
-            if time.monotonic() - _known.read_at > FRESH:  # nobody else has read meanwhile
-                try:
-                    open_now()
-                except DatabaseError as error:
-                    log.warning("breakers.not_read", error=str(error))
-                    _known.read_at = time.monotonic()
+    """What was open at most 2 s ago: what the road asks. While it is read, or the database is away, what was known."""
+    # Who would know nothing otherwise waits for whoever reads; what is merely old is believed meanwhile.
+    patience = 0.0 if _known.read_at > float("-inf") else LONGEST_WAIT
+    if time.monotonic() - _known.read_at > FRESH and _known.reading.acquire(timeout=patience):
+        try:
+            if time.monotonic() - _known.read_at <= FRESH:
+                return _known.open  # somebody else has read meanwhile
+            open_now()
+        except DatabaseError as error:
+            log.warning("breakers.not_read", error=str(error))
+            _known.read_at = time.monotonic()
+        finally:
+            _known.reading.release()
     return _known.open
 
 
