@@ -441,7 +441,9 @@ def test_a_look_that_finds_nothing_reads_no_task_however_many_there_are(fail: Fa
     fail(300, status="delivered", outcome="completed", result={"variables": {}}, error_group="", **yesterday)
     fail(300, **yesterday)
     fail(300, retries=2, **yesterday)
-    sql.query("ANALYZE tasks_task")  # as autovacuum does at times: the plan must not depend on what other tests have left
+    sql.query(
+        "ANALYZE tasks_task"
+    )  # as autovacuum does at times: the plan must not depend on what other tests have left
     sessions.walk_indexes(connection)
     (before,) = sql.query(_READ)
     rounds.look()
