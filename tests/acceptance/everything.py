@@ -93,7 +93,19 @@ def _people(town: Town) -> str:
 
 def _rows(town: Town, recorder: Recorder) -> None:
     bptl = town.topology.bptl
-    bptl("services", "add", "register", "--kind", "orc", "--url", f"{recorder.url}/", "--login", "no_auth")
+    bptl(
+        "services",
+        "add",
+        "register",
+        "--kind",
+        "orc",
+        "--url",
+        f"{recorder.url}/",
+        "--login",
+        "no_auth",
+        "--most-at-once",
+        "8",
+    )
     bptl("applications", "add", "vergunningen", "--label", "Vergunningen", "--unit", "*")
     bptl("applications", "grant", "vergunningen", "register", "--as-service")
     bptl("tokens", "create", "flowable", "--user", NAMES[Role.OPERATOR], "--scope", "work-unit:call")

@@ -33,9 +33,6 @@ RECIPES: Mapping[tuple[str, str] | str, Recipe] = {
     ("task-answer", "task_id"): lambda town: town.one(_WAITING),
     ("task-fail", "task_id"): lambda town: town.one(_WAITING),
     ("task-call", "task_id"): lambda town: town.one("SELECT task_id FROM tasks_servicecall ORDER BY id LIMIT 1"),
-    ("callback-again", "callback_id"): lambda town: town.one(
-        "SELECT max(id) FROM tasks_callback WHERE state = 'refused'"
-    ),
     # Of every page with the parameter. A parameter thing_id without a recipe is the first row of the model Thing.
     "task_id": lambda town: town.one(_FAILED),
     "user_id": lambda town: town.one("SELECT id FROM accounts_user WHERE username = %s", NAMES[Role.VIEWER]),
@@ -44,6 +41,7 @@ RECIPES: Mapping[tuple[str, str] | str, Recipe] = {
     "grant_id": lambda town: town.one("SELECT id FROM connections_servicegrant ORDER BY id LIMIT 1"),
     ("grant-change", "application_id"): lambda town: town.one(_GRANTED),
     ("grant-remove", "application_id"): lambda town: town.one(_GRANTED),
+    "callback_id": lambda town: town.one("SELECT max(id) FROM tasks_callback WHERE state = 'refused'"),
     "side": lambda town: "in",
     "name": lambda town: "demo.decide",
     "active": lambda town: "off",

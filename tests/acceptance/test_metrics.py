@@ -114,6 +114,8 @@ def test_counters_of_all_processes_together_say_what_was_done(watched: Watched) 
     assert watched.prometheus.number('max(bptl_tasks{status="running",topic="archief.wachten"})') == 1
     assert watched.prometheus.number('max(bptl_tasks{status="uncertain"})') == 1
     assert watched.prometheus.number('max(bptl_incidents_open{kind="failed"})') >= 1
+    assert watched.prometheus.number('sum(bptl_tasks_waiting_total{topic="advies.vragen"})') == 1
+    assert watched.prometheus.number('max(bptl_limit_most{service="register"})') == 8
     assert watched.prometheus.number('sum(bptl_service_calls_total{service="register",status="2xx"})') >= 2
 
 

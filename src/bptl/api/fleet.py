@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as MappingOf
 from datetime import datetime
 from threading import Lock
 
@@ -16,10 +17,10 @@ from django.db import DatabaseError
 from django.db.models import Count, Sum
 
 from bptl import __version__
-from bptl.connections.models import WITHOUT_ENGINE, Engine, Opening
+from bptl.connections.models import WITHOUT_ENGINE, Engine, Mapping, Opening
 from bptl.lib.instruments import Gauge, Labels, Registry
 from bptl.lib.log import get_logger
-from bptl.tasks import pulse, queries, queue_lengths, sql, standing
+from bptl.tasks import limits, pulse, queries, queue_lengths, sql, standing
 from bptl.tasks.models import ProcessKind
 from bptl.telling.models import Incident, Kind
 
@@ -84,6 +85,16 @@ BREAKERS = _gauge(
     "absent while it is closed.",
     labels=("engine", "service", "by"),
 )
+LIMIT_RUNNING = _gauge(
+    "bptl_limit_running",
+    "Tasks that run under a limit of how many may at once: of a mapping (by its engine and topic) or of a service.",
+    labels=("engine", "topic", "service"),
+)
+LIMIT_MOST = _gauge(
+    "bptl_limit_most",
+    "How many tasks may run at once under that limit; mappings of one topic are added up.",
+    labels=("engine", "topic", "service"),
+)
 INFO = _gauge("bptl_web_info", "Always 1: the version of this process.", labels=("version",))
 
 Reading = tuple[Gauge, Labels, float]
@@ -139,6 +150,27 @@ def _breakers() -> Iterator[Reading]:
         yield BREAKERS, (*labels, by), max(0.0, (now - opening.opened_at).total_seconds())
 
 
+def _limits() -> Iterator[Reading]:
+    numbered = [limit for limit in limits.read() if limit.most_at_once is not None]
+    owners = [limit.owner_id for limit in numbered if not limit.service]
+    mappings = Mapping.objects.filter(pk__in=owners).select_related("engine")
+    names: dict[int, Labels] = {one.pk: (one.engine_name, one.topic, "") for one in mappings}
+    running: Counter[Labels] = Counter()
+    most: Counter[Labels] = Counter()
+    for limit in numbered:
+        if limit.service:
+            labels: Labels = ("", "", limit.service)
+        elif limit.owner_id in names:
+            labels = names[limit.owner_id]
+        else:
+            continue  # It was removed meanwhile.
+        running[labels] += limit.running
+        most[labels] += limit.most_at_once or 0
+    for labels, amount in running.items():
+        yield LIMIT_RUNNING, labels, amount
+        yield LIMIT_MOST, labels, most[labels]
+
+
 def _broker() -> Iterator[Reading]:
     lengths = queue_lengths.lengths(within=BROKER_SECONDS)
     yield BROKER_UP, (), isinstance(lengths, dict)
@@ -147,12 +179,12 @@ def _broker() -> Iterator[Reading]:
             yield QUEUE, (queue,), messages
 
 
-SOURCES: list[Callable[[], Iterable[Reading]]] = [_tasks, _incidents, _processes, _engines, _breakers]
+SOURCES: list[Callable[[], Iterable[Reading]]] = [_tasks, _incidents, _processes, _engines, _breakers, _limits]
 """What PostgreSQL is asked once for all who ask within FRESH seconds; each may raise DatabaseError."""
 
 _reading = Lock()
 _read_at = float("-inf")
-_read: Mapping[Gauge, list[tuple[Labels, float]]] = {}
+_read: MappingOf[Gauge, list[tuple[Labels, float]]] = {}
 
 
 def _now(gauge: Gauge) -> Iterable[tuple[Labels, float]]:
@@ -164,7 +196,7 @@ def _now(gauge: Gauge) -> Iterable[tuple[Labels, float]]:
         return _read.get(gauge, ())
 
 
-def _gathered() -> Mapping[Gauge, list[tuple[Labels, float]]]:
+def _gathered() -> MappingOf[Gauge, list[tuple[Labels, float]]]:
     found: dict[Gauge, list[tuple[Labels, float]]] = {INFO: [((__version__,), 1)], DATABASE_UP: [((), 1)]}
     try:
         for source in SOURCES:

@@ -7,7 +7,6 @@ a fixed table of methods without effects on strings, lists and JSON (``METHODS``
 
 from __future__ import annotations
 
-import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -335,6 +334,11 @@ def _calculated(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
     return calculate
 
 
+def _rest(left: float, right: float) -> float:
+    rest = abs(left) % abs(right)
+    return -rest if left < 0 else rest  # Java's sign, not Python's.
+
+
 def _equal(left: Any, right: Any) -> bool:
     if left is None or right is None:
         return left is right
@@ -364,9 +368,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "-": _calculated(operator.sub),
     "*": _calculated(operator.mul),
     "/": _calculated(operator.truediv),
-    "%": _calculated(
-        lambda left, right: int(math.fmod(left, right)) if isinstance(left, int) else math.fmod(left, right)
-    ),
+    "%": _calculated(_rest),
     "==": _equal,
     "!=": lambda left, right: not _equal(left, right),
     "<": _ordered(operator.lt),

@@ -27,9 +27,12 @@ LONGEST = 2_000
 ATTENTION = (Callback.State.REFUSED, Callback.State.GIVEN_UP)
 """States that a person may want to do something about."""
 
+NOT_CALLED = (*ATTENTION, Callback.State.DISMISSED)
+"""States from which it may be tried again."""
 
-class AgainRefused(Exception):
-    """A callback that is not tried again; the text says why."""
+
+class LeftAsItIs(Exception):
+    """A person wanted something of a callback that cannot be; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,15 @@ def attention() -> str:
 
 
 def again(callback_id: int, *, actor: str, reason: str) -> None:
-    """Try a refused or given up callback again, for another day. Raises Callback.DoesNotExist, AgainRefused."""
+    """Try one that was refused, given up or dismissed again, for another day.
+
+    Raises Callback.DoesNotExist, LeftAsItIs.
+    """
     callback = Callback.objects.get(id=callback_id)
     if not callback.url:
-        raise AgainRefused("it has no address: the process variable is no text")
+        raise LeftAsItIs("it has no address: the process variable is no text")
     with transaction.atomic():
-        moved = Callback.objects.filter(id=callback_id, state__in=ATTENTION).update(
+        moved = Callback.objects.filter(id=callback_id, state__in=NOT_CALLED).update(
             state=Callback.State.WAITING,
             tries=0,
             first_try_at=None,
@@ -126,10 +132,21 @@ def again(callback_id: int, *, actor: str, reason: str) -> None:
             ended_at=None,
         )
         if not moved:
-            raise AgainRefused("only a callback that was refused or given up is tried again")
-        Event.objects.create(
-            task_id=callback.task_id,
-            name="callback.tried_again",
-            actor=actor,
-            detail={"reason": reason, "place": callback.place},
-        )
+            raise LeftAsItIs("only a callback that was refused, given up or dismissed is tried again")
+        _note(callback, "callback.tried_again", actor=actor, reason=reason)
+
+
+def dismiss(callback_id: int, *, actor: str, reason: str) -> None:
+    """Nobody needs to look any more at one that was refused or given up. Raises Callback.DoesNotExist, LeftAsItIs."""
+    callback = Callback.objects.get(id=callback_id)
+    with transaction.atomic():
+        # Its error and its end stay: they say what was dismissed.
+        moved = Callback.objects.filter(id=callback_id, state__in=ATTENTION).update(state=Callback.State.DISMISSED)
+        if not moved:
+            raise LeftAsItIs("only a callback that was refused or given up is dismissed")
+        _note(callback, "callback.dismissed", actor=actor, reason=reason)
+
+
+def _note(callback: Callback, name: str, *, actor: str, reason: str) -> None:
+    detail = {"reason": reason, "place": callback.place}
+    Event.objects.create(task_id=callback.task_id, name=name, actor=actor, detail=detail)

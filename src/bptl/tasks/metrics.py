@@ -67,6 +67,12 @@ UNCERTAIN = PROCESS.counter(
     labels=_TASK,
     told_by="work",
 )
+WAITING = PROCESS.counter(
+    "bptl_tasks_waiting_total",
+    "Runs that ended by waiting for an answer from outside.",
+    labels=_TASK,
+    told_by="work",
+)
 DELIVERED = PROCESS.counter(
     "bptl_tasks_delivered_total",
     "Outcomes that the engine took, or must have taken.",

@@ -583,6 +583,7 @@ class Callback(models.Model):
         DELIVERED = "delivered", _("delivered")
         REFUSED = "refused", _("refused")
         GIVEN_UP = "given_up", _("given up")
+        DISMISSED = "dismissed", _("dismissed")
 
     task = models.ForeignKey(
         Task,
@@ -613,7 +614,8 @@ class Callback(models.Model):
                 | (~Q(state="waiting") & Q(next_try_at=None, ended_at__isnull=False)),
             ),
             models.CheckConstraint(
-                name="callback_says_why", condition=~Q(state__in=["refused", "given_up"]) | ~Q(error="")
+                name="callback_says_why",
+                condition=~Q(state__in=["refused", "given_up", "dismissed"]) | ~Q(error=""),
             ),
         ]
         indexes = [

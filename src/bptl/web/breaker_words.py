@@ -22,6 +22,11 @@ def word(opening: Opening) -> Word:
     return Word(_("down"), "danger", sentence(opening))
 
 
+def not_fetched(opening: Opening) -> Word:
+    """Of a topic, or a mapping, that is not fetched because of it."""
+    return Word(_("not fetched: down"), "warning", sentence(opening))
+
+
 def sentence(opening: Opening) -> str:
     """Why nothing is fetched."""
     told = {"name": opening.breaker.name, "since": _clock(opening.opened_at), "by": opening.opened_by}

@@ -1,8 +1,8 @@
-"""Callbacks: what waits, what was refused and why, and trying one again."""
+"""Callbacks: what waits, what was refused and why; trying one again, or dismissing it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -38,13 +38,14 @@ class CallbackFilterForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One callback as a page shows it. ``address`` says nothing of what its query holds; ``again``: a person may have
-    it tried again."""
+    """One callback as a page shows it. ``address`` says nothing of what its query holds; ``again`` and ``dismiss``: a
+    person may have it tried again, or dismiss it."""
 
     callback: Callback
     word: Word
     address: str
     again: bool
+    dismiss: bool
 
 
 def shown(found: Iterable[Callback]) -> Sequence[Shown]:
@@ -54,7 +55,8 @@ def shown(found: Iterable[Callback]) -> Sequence[Shown]:
             one,
             CALLBACK_STATES[one.state],
             callbacks.masked(one.url),
-            again=one.state in callbacks.ATTENTION and bool(one.url),
+            again=one.state in callbacks.NOT_CALLED and bool(one.url),
+            dismiss=one.state in callbacks.ATTENTION,
         )
         for one in found
     ]
@@ -81,29 +83,58 @@ def callback_list(request: HttpRequest) -> HttpResponse:
 @needs(Role.OPERATOR)
 @require_http_methods(["GET", "HEAD", "POST"])
 def callback_again(request: HttpRequest, callback_id: int) -> HttpResponse:
-    """Try one that was refused or given up again, for a reason."""
-    ended = Callback.objects.filter(state__in=callbacks.ATTENTION).exclude(url="")
+    """Try one that was not called again, for a reason."""
+    ended = Callback.objects.filter(state__in=callbacks.NOT_CALLED).exclude(url="")
     callback = get_object_or_404(ended, pk=callback_id)
+    consequences = [
+        _("This address is called again: %(address)s") % {"address": callbacks.masked(callback.url)},
+        _("Why it ended: %(reason)s") % {"reason": callback.error},
+        _("It is tried for another day, unless it is refused again."),
+        _("Its receiver may have had it before: by the Idempotency-Key it can tell."),
+    ]
+    done = _("It is tried again within half a minute.")
+    return _decide(request, callback, callbacks.again, label=_("Try again"), consequences=consequences, done=done)
+
+
+@needs(Role.OPERATOR)
+@require_http_methods(["GET", "HEAD", "POST"])
+def callback_dismiss(request: HttpRequest, callback_id: int) -> HttpResponse:
+    """Say, for a reason, that nobody needs to look any more at one that was refused or given up."""
+    callback = get_object_or_404(Callback, state__in=callbacks.ATTENTION, pk=callback_id)
+    consequences = [
+        _("This address is not called: %(address)s") % {"address": callbacks.masked(callback.url) or "–"},
+        _("Why it ended: %(reason)s") % {"reason": callback.error},
+        _("The overview does not point to it any more. Its task stays as it is."),
+    ]
+    if callback.url:
+        consequences.append(_("It can still be tried again later."))
+    done = _("It is dismissed.")
+    return _decide(request, callback, callbacks.dismiss, label=_("Dismiss"), consequences=consequences, done=done)
+
+
+def _decide(
+    request: HttpRequest,
+    callback: Callback,
+    act: Callable[..., None],
+    *,
+    label: str,
+    consequences: Sequence[str],
+    done: str,
+) -> HttpResponse:
     form = ReasonForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        actor, reason = person(request).get_username(), form.cleaned_data["reason"]
         try:
-            callbacks.again(callback_id, actor=actor, reason=reason)
-        except callbacks.AgainRefused:
-            messages.info(request, _("Somebody else had it tried again just now."))
+            act(callback.pk, actor=person(request).get_username(), reason=form.cleaned_data["reason"])
+        except callbacks.LeftAsItIs:
+            messages.info(request, _("Somebody else did something about it just now."))
         else:
-            messages.success(request, _("It is tried again within half a minute."))
+            messages.success(request, done)
         return redirect("callbacks")
     context = {
-        "label": _("Try again"),
+        "label": label,
         "name": callback.place or _("callback"),
         "crumbs": [(reverse("callbacks"), _("Callbacks"))],
-        "consequences": [
-            _("This address is called again: %(address)s") % {"address": callbacks.masked(callback.url)},
-            _("Why it ended: %(reason)s") % {"reason": callback.error},
-            _("It is tried for another day, unless it is refused again."),
-            _("Its receiver may have had it before: by the Idempotency-Key it can tell."),
-        ],
+        "consequences": consequences,
         "form": form,
         "back": reverse("callbacks"),
     }

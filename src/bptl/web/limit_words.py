@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from bptl.tasks.limits import Limit
+from bptl.web.words import Word
 
 
 def said(limits: Sequence[Limit]) -> list[str]:
@@ -15,11 +16,14 @@ def said(limits: Sequence[Limit]) -> list[str]:
     return [sentence for limit in limits for sentence in _sentences(limit)]
 
 
-def full(limit: Limit) -> str:
-    """What a limit without room says of itself, in a few words."""
+def full(limit: Limit) -> Word:
+    """Of a topic, or a mapping, that waits for a limit without room."""
     if limit.full:
-        return _("full: %(running)d of %(most)d") % {"running": limit.running, "most": limit.most_at_once}
-    return _("full: %(most)d a minute") % {"most": limit.most_a_minute}
+        label = _("full: %(running)d of %(most)d") % {"running": limit.running, "most": limit.most_at_once}
+    else:
+        label = _("full: %(most)d a minute") % {"most": limit.most_a_minute}
+    meaning = _("As many run as its limit, or that of a service, allows; the others wait at the engine.")
+    return Word(label, "neutral", meaning)
 
 
 def _sentences(limit: Limit) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -10,19 +11,22 @@ from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
 from bptl.accounts.roles import Role
 from bptl.connections import breakers, engines, mappings
-from bptl.connections.mappings import Listed
+from bptl.connections.breakers import Open
+from bptl.connections.mappings import Listed, State
 from bptl.connections.models import WITHOUT_ENGINE, Engine, Mapping
 from bptl.connections.secrets import Undecryptable
 from bptl.engines.base import EngineError, NotAuthorized, TaskQuery
 from bptl.tasks import limits, queries
+from bptl.tasks.limits import Limit
 from bptl.tasks.queries import Held
-from bptl.web import limit_words
+from bptl.web import breaker_words, limit_words
 from bptl.web.mapping_consequences import waits
 from bptl.web.rights import needs
 from bptl.web.words import MAPPING_STATES, Word
@@ -58,6 +62,8 @@ class Row:
     listed: Listed
     held: Held
     word: Word
+    why: str | Promise
+    """Why an active one is not fetched now; empty when it is."""
     tasks: str
     """The address of its tasks."""
 
@@ -82,9 +88,9 @@ def mapping_list(request: HttpRequest) -> HttpResponse:
     rows: list[Row] = []
     if form.is_valid():
         wanted = form.cleaned_data
-        held = queries.held()
+        held, stopped, known = queries.held(), breakers.open_now(), limits.read()
         found = mappings.listed(wanted["q"], engine=wanted["engine"], state_is=wanted["state"])
-        rows = [_row(one, held.get(one.mapping.pk, Held())) for one in found]
+        rows = [_row(one, held.get(one.mapping.pk, Held()), stopped, known) for one in found]
     context = {
         "form": form,
         "rows": rows,
@@ -102,19 +108,20 @@ def mapping_page(request: HttpRequest, mapping_id: int) -> HttpResponse:
     one = found(mapping_id)
     mapping = one.mapping
     held = queries.held().get(mapping.pk, Held())
+    stopped, known = breakers.open_now(), limits.read()
     unit = mappings.unit(mapping)
     context = {
         "mapping": mapping,
-        "opening": breakers.open_now().stops(mapping),
+        "opening": stopped.stops(mapping),
         "problems": one.problems,
-        "word": MAPPING_STATES[one.state],
+        "word": _not_fetched(one, stopped, known) or MAPPING_STATES[one.state],
         "unit": unit,
         "services": [(alias, need, one.services.get(alias)) for alias, need in unit.needs.items()]
         if unit
         else [(alias, None, service) for alias, service in one.services.items()],
         "held": held,
         "waits": waits(held),
-        "limits": limit_words.said(limits.of(limits.read(), mapping.pk)),
+        "limits": limit_words.said(limits.of(known, mapping.pk)),
         "fared": queries.fared(mapping.pk, topic=mapping.topic),
         "tasks": address_of_tasks(mapping),
         "failed": address_of_tasks(mapping, status="delivered", outcome="failed"),
@@ -170,5 +177,18 @@ def at_engine(mapping: Mapping) -> AtEngine:
         )
 
 
-def _row(one: Listed, held: Held) -> Row:
-    return Row(one, held, MAPPING_STATES[one.state], address_of_tasks(one.mapping))
+def _row(one: Listed, held: Held, stopped: Open, known: Sequence[Limit]) -> Row:
+    word = _not_fetched(one, stopped, known)
+    why = word.meaning if word else ""
+    return Row(one, held, word or MAPPING_STATES[one.state], why, address_of_tasks(one.mapping))
+
+
+def _not_fetched(one: Listed, stopped: Open, known: Sequence[Limit]) -> Word | None:
+    """What keeps an active mapping from being fetched now, in the words of the radar; None: nothing does."""
+    mapping = one.mapping
+    if one.state is not State.ACTIVE or mapping.engine_id is None:
+        return None
+    if (opening := stopped.stops(mapping)) is not None:
+        return breaker_words.not_fetched(opening)
+    full = next((limit for limit in limits.of(known, mapping.pk) if limit.free <= 0), None)
+    return limit_words.full(full) if full is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -42,16 +42,10 @@ VERDICTS: Mapping[Verdict, Word] = {
         "danger",
         gettext_lazy("Nothing is fetched for this topic until its mapping is mended."),
     ),
-    Verdict.DOWN: Word(gettext_lazy("not fetched: down"), "warning"),
     Verdict.PAUSED: Word(
         gettext_lazy("inactive with tasks waiting"),
         "warning",
         gettext_lazy("The mapping is switched off while tasks wait: switch it on when that is no longer meant."),
-    ),
-    Verdict.FULL: Word(
-        gettext_lazy("full"),
-        "neutral",
-        gettext_lazy("As many run as its limit, or that of a service, allows; the others wait at the engine."),
     ),
     Verdict.LATE: Word(
         gettext_lazy("waiting long"),
@@ -68,6 +62,7 @@ VERDICTS: Mapping[Verdict, Word] = {
     ),
     Verdict.WELL: Word(gettext_lazy("all well"), "success"),
 }
+"""Of the others the breaker, or the limit, says the word."""
 
 MAPPING_STATES: Mapping[MappingState, Word] = {
     MappingState.ACTIVE: Word(gettext_lazy("active"), "success"),
@@ -128,12 +123,15 @@ def line(row: radar.Row) -> Line:
         for status, amount in row.held.items()
         if amount.number
     ]
-    verdict = VERDICTS[row.verdict]
-    if row.verdict is Verdict.FULL and row.full is not None:
-        verdict = replace(verdict, label=limit_words.full(row.full))
+    return Line(row, _verdict(row), MAPPING_STATES[row.state], held, _tasks(row))
+
+
+def _verdict(row: radar.Row) -> Word:
     if row.opening is not None:
-        verdict = replace(verdict, meaning=breaker_words.sentence(row.opening))
-    return Line(row, verdict, MAPPING_STATES[row.state], held, _tasks(row))
+        return breaker_words.not_fetched(row.opening)
+    if row.verdict is Verdict.FULL and row.full is not None:
+        return limit_words.full(row.full)
+    return VERDICTS[row.verdict]
 
 
 def _tasks(row: radar.Row, status: Status | None = None) -> str:

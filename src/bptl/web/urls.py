@@ -139,6 +139,7 @@ urlpatterns = [
     path("incidents/<int:incident_id>/unmute/", incident_pages.unmute, name="incident-unmute"),
     path("callbacks/", callback_pages.callback_list, name="callbacks"),
     path("callbacks/<int:callback_id>/again/", callback_pages.callback_again, name="callback-again"),
+    path("callbacks/<int:callback_id>/dismiss/", callback_pages.callback_dismiss, name="callback-dismiss"),
     path("mappings/<int:mapping_id>/owner/", incident_pages.mapping_owner, name="mapping-owner"),
     path("mappings/<int:mapping_id>/owner/test/", incident_pages.test_owner, name="mapping-owner-test"),
     path("units/", unit_list, name="units"),

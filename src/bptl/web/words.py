@@ -78,6 +78,7 @@ CALLBACK_STATES: Mapping[str, Word] = {
     Callback.State.DELIVERED: Word(_("delivered"), "success", _("Its receiver has taken it.")),
     Callback.State.REFUSED: Word(_("refused"), "danger", _("Nothing more is sent there, as things are.")),
     Callback.State.GIVEN_UP: Word(_("given up"), "danger", _("Its receiver took it on no try of a whole day.")),
+    Callback.State.DISMISSED: Word(_("dismissed"), "neutral", _("A person said that nobody needs to be called.")),
 }
 
 DOUBLED = Word(_("happened twice"), "danger", _("The service holds it more than once: look there."))
@@ -90,6 +91,7 @@ EVENTS: Mapping[str, Word] = {
     "task.given_up": Word(_("given up by a person: it stays an incident"), "active"),
     EFFECT_DOUBLED: Word(_("an effect happened twice"), "danger"),
     "callback.tried_again": Word(_("a person has its callback tried again"), "active"),
+    "callback.dismissed": Word(_("a person dismissed its callback"), "active"),
     "effect.contradicted": Word(_("a late answer says something else about an effect"), "warning"),
 }
 """Events that have words of their own; the others are shown by their name."""

@@ -208,10 +208,13 @@ class Reporter:
             self._unstored.discard(claim.lease_id)
         if claim.limited:
             limits.tell_room()  # A task that waits has no place.
-        if ending is None:
-            self._on_settled(claim.lease_id)
-        else:
+        if isinstance(ending, Ending):
+            _count([replace(finished, ending=ending)])
             self._submit(_first_report(finished, ending))
+            return
+        if ending:
+            metrics.WAITING.add(metrics.engine(claim.engine_id), claim.topic)
+        self._on_settled(claim.lease_id)
 
     # sending
 

@@ -42,7 +42,7 @@ def completion(scene: Scene) -> Completion:
     """The address that a waiting task waits for."""
     claimed = scene.claimed(scene.process(), topic="sign")
     made = completions.ask(claimed.task_id, claimed.lease_id, key="signed", unit="test.sign", wait=timedelta(hours=1))
-    assert wait_for(scene.process(), claimed.task_id, claimed.lease_id, Awaiting(made.pk, TERMS)) is None
+    assert wait_for(scene.process(), claimed.task_id, claimed.lease_id, Awaiting(made.pk, TERMS)) is True
     return made
 
 

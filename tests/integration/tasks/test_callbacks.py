@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from bptl.connections.callbacks import Target
 from bptl.tasks import actions, callbacks
-from bptl.tasks.callbacks import AgainRefused, wanted
+from bptl.tasks.callbacks import LeftAsItIs, wanted
 from bptl.tasks.delivery import callbacks as outbox
 from bptl.tasks.delivery.callbacks import Due, Tried
 from bptl.tasks.endings import Ending
@@ -231,11 +231,30 @@ def test_a_person_has_it_tried_again_for_another_day(due: Claim, state: str) -> 
 
 def test_only_what_ended_badly_and_has_an_address_is_tried_again(due: Claim) -> None:
     callback = Callback.objects.get()
-    with pytest.raises(AgainRefused, match="refused or given up"):
+    with pytest.raises(LeftAsItIs, match="refused, given up or dismissed"):
         callbacks.again(callback.pk, actor="jansen", reason="why not")
     Callback.objects.update(state="refused", error="no text", url="", next_try_at=None, ended_at=Now())
-    with pytest.raises(AgainRefused, match="no address"):
+    with pytest.raises(LeftAsItIs, match="no address"):
         callbacks.again(callback.pk, actor="jansen", reason="why not")
+
+
+def test_what_a_person_dismissed_needs_nobody_and_can_be_tried_again(due: Claim) -> None:
+    callback = Callback.objects.get()
+    with pytest.raises(LeftAsItIs, match="refused or given up"):
+        callbacks.dismiss(callback.pk, actor="jansen", reason="why not")
+    outbox.settle(Tried(take(), error="it belongs to nobody", refused=True))
+    assert callbacks.attention() == "refused"
+    callbacks.dismiss(callback.pk, actor="jansen", reason="that register is gone")
+    callback.refresh_from_db()
+    assert (callback.state, callback.error, callback.next_try_at) == ("dismissed", "it belongs to nobody", None)
+    assert callback.ended_at is not None
+    assert callbacks.attention() == ""
+    assert not outbox.due()
+    assert events(due)[-1] == "callback.dismissed"
+    with pytest.raises(LeftAsItIs, match="refused or given up"):
+        callbacks.dismiss(callback.pk, actor="jansen", reason="twice")
+    callbacks.again(callback.pk, actor="jansen", reason="it is back")
+    assert take().url == URL
 
 
 Attempt = Callable[..., Tried]

@@ -19,6 +19,7 @@ from bptl.tasks.answering import Answer, Misfit
 from bptl.tasks.completions import NotTaken, Refusal, State, Terms, UnknownToken
 from bptl.tasks.delivery import outbox
 from bptl.tasks.delivery.report import send
+from bptl.tasks.endings import Ending
 from bptl.tasks.execution.claim import Claim, claim
 from bptl.tasks.execution.waiting import Awaiting, wait_for
 from bptl.tasks.lifecycle import LeaseEnd, Outcome, Status, TransitionRefused
@@ -73,7 +74,7 @@ def waiting(scene: Scene) -> tuple[Claim, Completion]:
     """A task that waits."""
     claimed = run_of(scene)
     completion = asked(claimed)
-    assert pending(claimed, completion) is None
+    assert pending(claimed, completion) is True
     return claimed, completion
 
 
@@ -447,7 +448,7 @@ def test_an_answer_and_the_unit_s_pending_at_once_lose_neither(committed_scene: 
     assert taken is True
     task = fresh(claimed)
     assert (task.status, task.outcome, task.result) == (Status.PERFORMED, Outcome.COMPLETED, {"variables": WIRE})
-    assert (task.reporter_id == worker) == (ending is not None)
+    assert (task.reporter_id == worker) == isinstance(ending, Ending)
     assert now(completion).state == State.USED
 
 

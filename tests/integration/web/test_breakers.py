@@ -65,6 +65,10 @@ def test_a_service_that_is_down_is_seen_on_every_page_that_answers_where_a_task_
         assert "zaken is down" in shown
         assert REASON in shown
     assert "Not fetched: zaken is down since" in page(reader, "topics")
+    listed = page(reader, "mappings")
+    assert "not fetched: down" in listed
+    assert "Not fetched: zaken is down since" in listed
+    assert ">active</span>" not in listed
     assert "down" in page(reader, "services")
     assert "Circuit breaker" in page(reader, "engine", main_engine.pk)
 

@@ -1,10 +1,11 @@
-"""The page of callbacks: what waits, what was refused and why, and trying one again with a reason."""
+"""The page of callbacks: what waits, what was refused and why, and trying one again or dismissing it with a reason."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Any
 
+import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
@@ -78,19 +79,44 @@ def test_an_operator_has_it_tried_again_and_the_task_remembers_who_and_why(
     page(operator, address, status=404)
 
 
-def test_who_only_looks_has_nothing_tried_again(reader: Client, make_task: MakeTask) -> None:
+def test_an_operator_dismisses_it_and_the_overview_points_to_it_no_more(operator: Client, make_task: MakeTask) -> None:
+    task = make_task()
+    refused = callback(task, **REFUSED)
+    address = f"/callbacks/{refused.pk}/dismiss/"
+    assert "geheim" not in page(operator, address)
+    for leads in ("/callbacks/", f"/tasks/{task.pk}/"):
+        assert address in page(operator, leads)
+    assert "/callbacks/?state=" in page(operator, "/")
+    operator.post(address, {"reason": ""})
+    assert Callback.objects.get().state == "refused", "it needs a reason"
+    assert operator.post(address, {"reason": "that register is gone"}).status_code == 302
+    assert Callback.objects.get().state == "dismissed"
+    assert "/callbacks/?state=" not in page(operator, "/")
+    event = Event.objects.get()
+    assert (event.task_id, event.name, event.actor) == (task.pk, "callback.dismissed", "operator")
+    assert event.detail == {"reason": "that register is gone", "place": "https://hooks.example.nl"}
+    page(operator, address, status=404)
+    listed = page(operator, "/callbacks/?state=dismissed")
+    assert "it belongs to nobody" in listed
+    assert f"/callbacks/{refused.pk}/again/" in listed
+
+
+@pytest.mark.parametrize("act", ["again", "dismiss"])
+def test_who_only_looks_does_nothing_about_it(reader: Client, make_task: MakeTask, act: str) -> None:
     refused = callback(make_task(), **REFUSED)
-    address = f"/callbacks/{refused.pk}/again/"
+    address = f"/callbacks/{refused.pk}/{act}/"
     page(reader, address, status=403)
     assert reader.post(address, {"reason": "why not"}).status_code == 403
     assert address not in page(reader, "/callbacks/")
     assert Callback.objects.get().state == "refused"
 
 
-def test_one_without_an_address_cannot_be_tried_again(operator: Client, make_task: MakeTask) -> None:
+def test_one_without_an_address_cannot_be_tried_again_but_dismissed(operator: Client, make_task: MakeTask) -> None:
     refused = callback(make_task(), **REFUSED | {"url": "", "place": ""})
     page(operator, f"/callbacks/{refused.pk}/again/", status=404)
     assert "/again/" not in page(operator, "/callbacks/")
+    assert operator.post(f"/callbacks/{refused.pk}/dismiss/", {"reason": "the model is mended"}).status_code == 302
+    assert Callback.objects.get().state == "dismissed"
 
 
 def test_an_address_that_cannot_be_read_breaks_no_page(operator: Client, make_task: MakeTask) -> None:

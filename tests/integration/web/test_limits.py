@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from bptl.accounts.roles import Role
 from bptl.connections import engines
@@ -131,3 +133,28 @@ def test_a_topic_with_a_mapping_that_has_room_is_not_full(
     Mapping.objects.create(engine=row, topic="topic", unit="demo.quick", business_key="other")
     there.add("topic")
     assert verdict(of="topic") is radar.Verdict.WELL
+
+
+def test_the_list_says_which_mapping_is_full_and_asks_no_more_for_more_mappings(
+    reader: Client, mapping: Mapping, make_task: MakeTask
+) -> None:
+    running(make_task, mapping, 2)
+    assert "full: " not in text(reader, "/mappings/")
+    running(make_task, mapping, 1)
+    assert "topic full: 3 of 3 As many run as its limit" in text(reader, "/mappings/")
+    assert "full: 3 of 3" in text(reader, f"/mappings/{mapping.pk}/")
+    with CaptureQueriesContext(connection) as few:
+        reader.get("/mappings/")
+    for number in range(5):
+        Mapping.objects.create(engine=mapping.engine, topic=f"more{number}", unit="demo.quick", most_at_once=1)
+    with CaptureQueriesContext(connection) as many:
+        reader.get("/mappings/")
+    assert len(many) == len(few)
+
+
+def test_a_paused_mapping_is_paused_however_full_it_is(reader: Client, mapping: Mapping, make_task: MakeTask) -> None:
+    running(make_task, mapping, 3)
+    Mapping.objects.update(active=False)
+    listed = text(reader, "/mappings/")
+    assert "full: " not in listed
+    assert "topic paused" in listed

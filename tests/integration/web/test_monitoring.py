@@ -18,7 +18,8 @@ from bptl.accounts.roles import Role
 from bptl.accounts.scopes import Scope
 from bptl.api import fleet, metrics
 from bptl.connections import breakers
-from bptl.connections.models import Engine, Opening
+from bptl.connections.models import Engine, Mapping, MappingService, Opening
+from bptl.connections.service_models import Service
 from bptl.tasks import standing
 from bptl.tasks.models import Fetch, Process, ProcessKind
 from bptl.tasks.upkeep import processes
@@ -115,6 +116,31 @@ def test_processes_and_incidents_are_told_by_kind_also_when_there_is_none(client
     assert found["bptl_incidents_open", (("kind", "failed"),)] == 2
     assert found["bptl_incident_occurrences", (("kind", "failed"),)] == 9
     assert found["bptl_incidents_open", (("kind", "engine"),)] == 0
+
+
+def test_limits_are_told_by_mapping_and_by_service_with_what_runs_of_what_may(
+    client: Client, make_task: MakeTask, main_engine: Engine
+) -> None:
+    assert not [name for name, _labels in read(client) if name.startswith("bptl_limit")]
+    kind = {"kind": "zrc", "authentication": "no_auth"}
+    service = Service.objects.create(name="zaken", address="https://zaken.example.nl/", most_at_once=5, **kind)
+    Service.objects.create(name="slow", address="https://slow.example.nl/", most_a_minute=60, **kind)
+    fields = {"engine": main_engine, "topic": "letter", "unit": "demo.quick"}
+    mapping = Mapping.objects.create(most_at_once=3, **fields)
+    Mapping.objects.create(most_at_once=2, business_key="other", **fields)
+    MappingService.objects.create(mapping=mapping, alias="zrc", service=service)
+    for _ in range(2):
+        make_task("running", "", mapping=mapping)
+    make_task("queued", "", mapping=mapping)
+    told = {(name, labels): value for (name, labels), value in read(client).items() if name.startswith("bptl_limit")}
+    topic = (("engine", main_engine.name), ("service", ""), ("topic", "letter"))
+    zaken = (("engine", ""), ("service", "zaken"), ("topic", ""))
+    assert told == {
+        ("bptl_limit_running", topic): 2,
+        ("bptl_limit_most", topic): 5,
+        ("bptl_limit_running", zaken): 2,
+        ("bptl_limit_most", zaken): 5,
+    }
 
 
 def test_open_breakers_are_told_with_who_opened_them_and_closed_ones_are_not(

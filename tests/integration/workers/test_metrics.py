@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -15,7 +16,8 @@ from django.test import override_settings
 
 from bptl.lib.exposition import Exposition
 from bptl.lib.instruments import Counter, Gauge, Histogram
-from bptl.tasks import metrics
+from bptl.tasks import answering, metrics
+from bptl.tasks.answering import Answer
 from bptl.tasks.delivery import outbox
 from bptl.tasks.lifecycle import Outcome, Status
 from bptl.tasks.models import ProcessKind, Task
@@ -138,6 +140,26 @@ def test_reports_that_the_engine_does_not_take_are_retries_and_no_deliveries(
     until(lambda: metrics.DELIVERED.values() == {(engine, "topic", "completed"): 1}, what="it was counted")
     assert metrics.REPORTS.values() == {(engine, "later"): 3, (engine, "taken"): 1}
     assert metrics.REPORT_RETRIES.values() == {(engine,): 3}
+
+
+def test_a_run_that_says_pending_waits_or_is_performed_where_the_answer_was_there_before(
+    scene: Scene, there: FakeEngine, open_floor: OpenFloor, settings: Any
+) -> None:
+    settings.BPTL_PAGES_URL = "https://bptl.example.com/"
+    scene.map("sign", unit="test.sign")
+    gate = {"type": "String", "value": "answered", "valueInfo": {}}
+    there.add("sign")
+    early = there.add("sign", variables={"gate": gate})
+    fetched(scene)
+    open_floor()
+    asked = until(lambda: units.ASKED[early.id])
+    answering.from_outside(asked[-1].token, Answer(Outcome.COMPLETED, {"signedBy": "Saskia"}), digest="one")
+    units.GATES["answered"].set()
+    ends(1, Outcome.COMPLETED)
+    engine = scene.row.name
+    until(lambda: metrics.WAITING.values() == {(engine, "sign"): 1}, what="one began to wait")
+    assert metrics.PERFORMED.values() == {(engine, "sign", "completed"): 1}
+    assert seen(metrics.RUN_SECONDS, engine, "sign") == 1
 
 
 def test_what_is_given_back_is_counted_with_why(scene: Scene, there: FakeEngine, open_floor: OpenFloor) -> None:

@@ -286,13 +286,17 @@ def test_a_changed_mapping_and_a_task_that_a_person_offers_again_are_told_and_no
     scene.process(places=4)
     scene.map("new", active=False)
     there.add("new")
-    polls, _ = open_poller(wait=20)
+    polls, _ = open_poller(wait=90)  # No test waits as long: only what is told ends it.
     with listening(polls), polling(polls, there):
         until(lambda: there.calls["fetchAndLock"] == 1)
         # By a statement of its own, as from psql: no code of ours sees it.
         TopicMapping.objects.filter(topic="new").update(active=True)
         until(queued(1), what="the new topic is polled")
-        task = scene.task(Status.DELIVERED, outcome=Outcome.FAILED, external=there.add())
+        until(lambda: len(there.fetched_for) >= 3, what="both topics have a parked poll")
+        external = locked(scene, seconds=300)
+        task = scene.task(Status.DELIVERED, outcome=Outcome.FAILED, external=external)
+        with there.changed:
+            external.locked_until = there.now()  # In silence: no parked poll is woken by it.
         leases.offered(task.id)
         until(queued(2), what="the task is fetched again")
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bptl.sandbox.expressions import METHODS, ExpressionFailed, ExpressionRefused, compiled
@@ -43,6 +43,9 @@ def value(text: str) -> Any:
         ("${7 / 2}", 3.5),
         ("${7 % 4}", 3),
         ("${-7 mod 4}", -3),
+        ("${7 % -4}", 3),
+        ("${9007199254740993 % 2}", 1),
+        ("${n % 2.5}", 0.5),
         ("${'2' + 1}", 3),
         ("${n == 3.0}", True),
         ("${n eq '3'}", True),
@@ -124,6 +127,10 @@ def test_what_is_not_in_the_subset_is_refused_before_it_is_evaluated(text: str) 
         "${text * 9}",
         "${text + text}",
         "${n / 0}",
+        "${0%0}",
+        "${n % 0}",
+        "${half % 0}",
+        "${n % 0.0}",
         "${9223372036854775807 * 9223372036854775807}",
         "${n > text}",
         "${yes + 1}",
@@ -155,6 +162,7 @@ def test_no_method_has_an_effect() -> None:
     assert set(METHODS) == allowed
 
 
+@example("0%0")
 @given(st.text(alphabet="ntex'\"(){}[]<>=!&|?:.,+-*/% $#0123456789_", max_size=80))
 def test_every_text_is_refused_fails_or_has_a_value(text: str) -> None:
     try:

@@ -51,26 +51,27 @@ _CLOSE = "UPDATE tasks_completion SET state = %s, encrypted_token = '' WHERE id 
 @transaction.atomic
 def wait_for(
     process_id: uuid.UUID, task_id: int, lease_id: uuid.UUID, awaiting: Awaiting, *, callback: Wanted | None = None
-) -> Ending | None:
+) -> Ending | bool:
     """Commit that a task waits. An ending when there is nothing to wait for: it is stored, and this process reports it.
     ``callback`` follows when that ending is a completion.
 
-    None when the task waits, or its lease has ended meanwhile.
+    True when the task waits, False when its lease has ended meanwhile.
     """
     completion = Completion.objects.select_for_update().filter(pk=awaiting.completion_id).first()
     if completion is None:
-        return None  # The task was over so long ago that retention has removed it.
+        return False  # The task was over so long ago that retention has removed it.
     late = completions.refusal(completion) is completions.Refusal.EXPIRED
     if completion.state in (State.OPEN, State.AWAITED) and not late:
         parameters = [task_id, completion.pk, task_id, lease_id, completion.pk]
         if not sql.query(_WAIT, parameters):
             log.warning("outcome.refused", task_id=task_id, lease=str(lease_id))
-        return None
+            return False
+        return True
     if late:
         ending, state = completions.ending_without(completion, awaiting.terms), State.EXPIRED
     else:
         ending, state = completions.ending_of(completion.answer or {}, awaiting.terms), State.USED
     if not store(process_id, [Ended(task_id, lease_id, ending, callback)]):
-        return None
+        return False
     sql.query(_CLOSE, [state, completion.pk])
     return ending
