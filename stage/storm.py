@@ -51,6 +51,9 @@ UNITS: Mapping[str, str] = {
 MADE = {"storm.zaak": "zaken", "storm.rol": "rollen", "storm.status": "statussen"}
 """Topic → unit, and the collection in which each of its cases makes one thing."""
 
+CALM_SECONDS = 20.0
+"""How long other cases are looked at before the storm, and after it."""
+
 POLL_SECONDS = 7.0
 """A little longer than a long poll of this topology."""
 
@@ -193,7 +196,7 @@ def blow(town: Town, storm: Storm, *, say: Callable[[str], None], look: Callable
     load.start()
     marks = {"calm": time.time()}
     try:
-        _pass(20.0, look)
+        _pass(CALM_SECONDS, look)
         say(f"the service is down for {storm.down:g} s")
         town.services.end()
         marks["down"] = time.time()
@@ -209,7 +212,12 @@ def blow(town: Town, storm: Storm, *, say: Callable[[str], None], look: Callable
         town.services.well()
         marks["well"] = time.time()
         after = _done(town, storm.cases, since=marks["well"], look=look)
-        say(f"all are done after {after:.0f} s" if after is not None else "not all are done")
+        if after is None:
+            say("not all are done")
+        else:
+            say(f"all are done after {after:.0f} s")
+            marks["done"] = marks["well"] + after
+        _pass(CALM_SECONDS, look)
     finally:
         load.stop()
     _pass(5.0, look)
@@ -300,11 +308,11 @@ def _drawn(town: Town, storm: Storm, logs: Path, folder: Path) -> Account:
 
     with storm_graphs.watched(town.topology, logs / "prometheus", waiting=waiting) as sky:
         account = blow(town, storm, say=_say, look=sky.look)
+        others = town.others()
         moments = {phase: mark for phase, mark in account.marks.items() if phase != "calm"}
-        if account.after is not None:
-            moments["done"] = account.marks["well"] + account.after
-        span = storm_graphs.Span(account.marks["calm"], time.time(), moments)
-        for file in sky.draw(folder, span, others=town.others()):
+        end = max((began for began, _ in others), default=time.time())
+        span = storm_graphs.Span(account.marks["calm"], end, moments)
+        for file in sky.draw(folder, span, others=others):
             _say(f"drawn: {file}")
     return account
 

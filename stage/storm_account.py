@@ -23,8 +23,8 @@ class Storm:
 class Account:
     """What the witnesses say. ``after`` (seconds) is from *well* until all were done, None when they never were.
 
-    ``marks`` are the times (epoch seconds) at which each phase began: calm, down, slow, well. ``others`` are
-    milliseconds of the cases that need no service, by the phase in which they began.
+    ``marks`` are the times (epoch seconds) at which each phase began: calm, down, slow, well and, when all were
+    done, done. ``others`` are milliseconds of the cases that need no service, by the phase in which they began.
     """
 
     ended: int

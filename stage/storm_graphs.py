@@ -78,7 +78,7 @@ class Sky:
         engine = {"cases that have not ended": self.cases, "incidents": self.incidents}
         charts = [
             span.chart("At the engine: cases and incidents", engine, gap=15.0),
-            span.chart("Cases that need no service", slices(others), unit=UNITS["ms"], gap=3 * _SLICE),
+            span.chart("How long cases take that need no service", slices(others), unit=UNITS["ms"], gap=3 * _SLICE),
             *self._panels(span),
         ]
         return [_written(folder, chart) for chart in charts]

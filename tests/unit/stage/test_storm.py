@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stage.storm import by_phase
+from stage import prometheus
+from stage.engine_rest import EngineRest
+from stage.prometheus import Prometheus
+from stage.storm import by_phase, main
 from stage.storm_account import IN_TIME, Account, Storm
-from stage.storm_graphs import legend, slices
+from stage.storm_graphs import Sky, Span, legend, slices
 
 MARKS = {"calm": 100.0, "down": 120.0, "slow": 150.0, "well": 170.0}
 QUICK = [20.0] * 50
@@ -76,3 +81,46 @@ def test_slices_tell_the_median_and_the_longest_of_five_seconds() -> None:
 def test_a_series_is_named_as_the_dashboard_names_it() -> None:
     labels = {"service": "zrc", "by": "bptl"}
     assert legend("{{engine}}{{service}} (opened by {{by}})", labels) == "zrc (opened by bptl)"
+
+
+class Remembered(Prometheus):
+    """One that knows the breakers, and notes what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(port=0)
+        self.asked: list[str] = []
+
+    def over(self, expression: str, *, begin: float, end: float, step: float) -> list[dict[str, Any]]:
+        self.asked.append(expression)
+        if "bptl_breaker_open_seconds" not in expression:
+            return []
+        return [{"metric": {"service": "zrc", "by": "bptl"}, "values": [[begin, "0"], [begin + step, "1"]]}]
+
+
+def test_each_panel_that_has_data_is_drawn_and_what_the_engine_said(tmp_path: Path) -> None:
+    read = Remembered()
+    engine = EngineRest("http://engine.invalid", user="", password="")
+    sky = Sky(engine, read, waiting=lambda: 3)
+    sky.cases, sky.incidents = [(99.0, 7.0), (101.0, 3.0)], [(101.0, 0.0)]
+    written = sky.draw(tmp_path, Span(100.0, 200.0, {"down": 120.0}), others=[(130.0, 25.0)])
+
+    assert {file.name for file in written} == {
+        "storm-at-the-engine-cases-and-incidents.svg",
+        "storm-how-long-cases-take-that-need-no-service.svg",
+        "storm-open-circuit-breakers.svg",
+    }
+    assert "zrc (opened by bptl)" in (tmp_path / "storm-open-circuit-breakers.svg").read_text()
+    assert all(">down</text>" in file.read_text() for file in written)
+    targets = [target for panel in prometheus.panels() for target in panel.get("targets", ())]
+    assert len(read.asked) == len(targets)
+    assert not [expression for expression in read.asked if "$" in expression]
+
+
+def test_without_prometheus_no_storm_begins_that_is_to_be_drawn(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        main(["--graphs", str(tmp_path / "graphs")])
+    assert ended.value.code == 2
+    assert "apt-get install prometheus" in capsys.readouterr().err
