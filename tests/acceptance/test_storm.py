@@ -14,6 +14,7 @@ STORM = Storm(cases=60, down=15.0, slow=12.0)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # one that fails waits for cases that do not come
 def test_all_cases_end_after_a_storm_and_none_has_cost_a_retry(tmp_path: Path) -> None:
     with Town.built(tmp_path, product=SANDBOX) as town:
         account = blow(town, STORM, say=print)
