@@ -11,27 +11,26 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
-import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from bptl.clients.gate import OpenGate
 from bptl.clients.zaken import ZakenClient
-from stage import zaak
+from stage import prometheus, storm_graphs, zaak
 from stage.engines import OPERATON, SANDBOX
 from stage.load import Load
 from stage.neighbours import SECRET
 from stage.ports import free_port
 from stage.postgres import connect
 from stage.processes import Stage
+from stage.storm_account import IN_TIME, Account, Storm
 from stage.topology import Topology
 from tests.doubles.zgw.catalogue import IDENTIFICATIE, RSIN
 from tests.doubles.zgw.double import LIMITED, ZgwDouble
@@ -52,69 +51,11 @@ UNITS: Mapping[str, str] = {
 MADE = {"storm.zaak": "zaken", "storm.rol": "rollen", "storm.status": "statussen"}
 """Topic → unit, and the collection in which each of its cases makes one thing."""
 
+CALM_SECONDS = 20.0
+"""How long other cases are looked at before the storm, and after it."""
+
 POLL_SECONDS = 7.0
 """A little longer than a long poll of this topology."""
-
-IN_TIME = 60.0
-"""Seconds from the moment at which the service is well until all waiting cases must be done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Storm:
-    """How hard it blows: cases that wait, and seconds for which the service is down and slow."""
-
-    cases: int
-    down: float
-    slow: float
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What the witnesses say. ``after`` (seconds) is from *well* until all were done, None when they were not in time.
-
-    ``others`` are milliseconds of the cases that need no service, by phase: calm, down, slow, well.
-    """
-
-    ended: int
-    incidents: int
-    burned: int
-    lost: int
-    doubled: int
-    after: float | None
-    others: Mapping[str, Sequence[float]]
-
-    def line(self, storm: Storm) -> str:
-        """The line for machines."""
-        p95 = " ".join(f"other_p95_ms_{phase}={_p95(times):.0f}" for phase, times in self.others.items())
-        after = "-" if self.after is None else f"{self.after:.0f}"
-        return (
-            f"storm: cases={storm.cases} down_s={storm.down:g} slow_s={storm.slow:g} ended={self.ended} "
-            f"incidents={self.incidents} retries_burned={self.burned} lost={self.lost} doubled={self.doubled} "
-            f"done_after_s={after} {p95}"
-        )
-
-    @property
-    def faults(self) -> list[str]:
-        """What must not be."""
-        found = [
-            f"{amount} {what}"
-            for what, amount in (
-                ("incidents", self.incidents),
-                ("retries burned", self.burned),
-                ("cases without their effect", self.lost),
-                ("effects doubled", self.doubled),
-            )
-            if amount
-        ]
-        if self.after is None or self.after > IN_TIME:
-            found.append(f"not done within {IN_TIME:.0f} s after the service was well")
-        calm = _p95(self.others["calm"])
-        found += [
-            f"other cases were held up while it was {phase}: p95 {_p95(times):.0f} ms, in calm {calm:.0f} ms"
-            for phase, times in self.others.items()
-            if phase in {"down", "slow"} and _p95(times) > 3 * calm + 100
-        ]
-        return found
 
 
 class Services:
@@ -225,6 +166,16 @@ class Town:
             self.engine.start("one-step", business_key=f"{topic}-{number}", variables=given)
         return Counter(self.services.double.counts()["made"])
 
+    def others(self) -> list[tuple[float, float]]:
+        """When each case without a service began (epoch seconds) and how long it took (ms), says the engine."""
+        rows = self.engine.call(
+            "GET", "/history/process-instance", query={"processDefinitionKey": OTHER, "finished": "true"}, timeout=60.0
+        )
+        return [
+            (datetime.strptime(row["startTime"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp(), float(row["durationInMillis"]))
+            for row in rows
+        ]
+
     def query(self, statement: str) -> Sequence[tuple[Any, ...]]:
         """Rows of BPTL's database."""
         with connect(self.topology.postgres.environment()) as connection:
@@ -245,7 +196,7 @@ def blow(town: Town, storm: Storm, *, say: Callable[[str], None], look: Callable
     load.start()
     marks = {"calm": time.time()}
     try:
-        _pass(20.0, look)
+        _pass(CALM_SECONDS, look)
         say(f"the service is down for {storm.down:g} s")
         town.services.end()
         marks["down"] = time.time()
@@ -261,7 +212,12 @@ def blow(town: Town, storm: Storm, *, say: Callable[[str], None], look: Callable
         town.services.well()
         marks["well"] = time.time()
         after = _done(town, storm.cases, since=marks["well"], look=look)
-        say(f"all are done after {after:.0f} s" if after is not None else "not all are done")
+        if after is None:
+            say("not all are done")
+        else:
+            say(f"all are done after {after:.0f} s")
+            marks["done"] = marks["well"] + after
+        _pass(CALM_SECONDS, look)
     finally:
         load.stop()
     _pass(5.0, look)
@@ -302,26 +258,19 @@ def _account(
         lost=sum(max(0, amount - made.get(what, 0)) for what, amount in wanted.items()),
         doubled=sum(max(0, made.get(what, 0) - amount) for what, amount in wanted.items() if what != "statussen"),
         after=after,
-        others=_others(town, marks),
+        marks=marks,
+        others=by_phase(town.others(), marks),
     )
 
 
-def _others(town: Town, marks: Mapping[str, float]) -> dict[str, list[float]]:
-    """How long each case without a service took (ms), by the phase in which it began."""
-    rows = town.engine.call(
-        "GET", "/history/process-instance", query={"processDefinitionKey": OTHER, "finished": "true"}, timeout=60.0
-    )
+def by_phase(cases: Sequence[tuple[float, float]], marks: Mapping[str, float]) -> dict[str, list[float]]:
+    """The durations of cases (begin, duration) by the phase in which each began; none of before the first mark."""
     found: dict[str, list[float]] = {phase: [] for phase in marks}
-    for row in rows:
-        began = datetime.strptime(row["startTime"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+    for began, took in cases:
         phases = [phase for phase, mark in marks.items() if mark <= began]
         if phases:
-            found[phases[-1]].append(float(row["durationInMillis"]))
+            found[phases[-1]].append(took)
     return found
-
-
-def _p95(values: Sequence[float]) -> float:
-    return statistics.quantiles(values, n=20)[-1] if len(values) > 1 else float("nan")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -332,16 +281,40 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--slow", type=float, default=120.0, help="seconds of a slow service (default 120)")
     parser.add_argument("--engine", choices=(OPERATON, SANDBOX), default=OPERATON, help="default: operaton")
     parser.add_argument("--logs", type=Path, help="folder of the logs (default: a temporary one that stays)")
+    parser.add_argument("--graphs", type=Path, help="folder for pictures of it; needs Prometheus on this machine")
     options = parser.parse_args(arguments)
+    if options.graphs:
+        try:
+            prometheus.program("prometheus")
+        except prometheus.Missing as error:
+            parser.error(f"--graphs: {error}")
     logs = options.logs or Path(tempfile.mkdtemp(prefix="bptl-storm-"))
     _say(f"logs in {logs}")
     storm = Storm(options.cases, options.down, options.slow)
-    with Town.built(logs, product=options.engine) as town:
-        account = blow(town, storm, say=_say)
+    settings = prometheus.SETTINGS if options.graphs else None
+    with Town.built(logs, product=options.engine, environment=settings) as town:
+        account = _drawn(town, storm, logs, options.graphs) if options.graphs else blow(town, storm, say=_say)
     for fault in account.faults:
         print(f"fault: {fault}")
     print(account.line(storm), flush=True)
     return 1 if account.faults else 0
+
+
+def _drawn(town: Town, storm: Storm, logs: Path, folder: Path) -> Account:
+    """Blow, and leave pictures of it in a folder."""
+
+    def waiting() -> int:
+        return storm.cases - town.engine.ended(key="one-step")
+
+    with storm_graphs.watched(town.topology, logs / "prometheus", waiting=waiting) as sky:
+        account = blow(town, storm, say=_say, look=sky.look)
+        others = town.others()
+        moments = {phase: mark for phase, mark in account.marks.items() if phase != "calm"}
+        end = max((began for began, _ in others), default=time.time())
+        span = storm_graphs.Span(account.marks["calm"], end, moments)
+        for file in sky.draw(folder, span, others=others):
+            _say(f"drawn: {file}")
+    return account
 
 
 _begun = time.monotonic()

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from bptl.accounts.roles import Role
+from stage import prometheus
 from stage.ports import HOST
-from tests.acceptance import everything, prometheus
+from stage.prometheus import Expression, Prometheus
+from tests.acceptance import everything
 from tests.acceptance.everything import NAMES, Everything
-from tests.acceptance.prometheus import Expression, Prometheus
 from tests.acceptance.town import Town
 
 CASES = 9
@@ -74,10 +75,9 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     except prometheus.Missing as error:
         pytest.skip(str(error))
     logs: Path = tmp_path_factory.mktemp("watched")
-    settings = {"BPTL_METRICS_ADDRESS": f"{HOST}:0", "BPTL_LOG_FORMAT": "json"}
-    with everything.built(logs, **settings) as there:
+    with everything.built(logs, **prometheus.SETTINGS) as there:
         town = there.town
-        ports = {name: _port(logs / f"{name}.log") for name in town.topology.part_names}
+        ports = prometheus.ports(town.topology)
         with prometheus.watching(
             tmp_path_factory.mktemp("prometheus"), [f"{HOST}:{p}" for p in ports.values()]
         ) as read:
@@ -95,11 +95,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             town.wait("they were read", lambda: all(read.number(f"sum({one})") >= CASES for one in passed))
             town.wait("they were read twice", lambda: all(read.query(f"rate({one}[1m])") for one in passed))
             yield Watched(there, ports, read)
-
-
-def _port(log: Path) -> int:
-    (said,) = [line for line in log.read_text().splitlines() if '"metrics.served"' in line]
-    return int(json.loads(said)["port"])
 
 
 def test_counters_of_all_processes_together_say_what_was_done(watched: Watched) -> None:

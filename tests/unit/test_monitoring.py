@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.acceptance import prometheus
-from tests.acceptance.prometheus import DASHBOARD, RULES
+from stage import prometheus
+from stage.prometheus import DASHBOARD, RULES
 
 RUNBOOKS = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 HEADINGS = ("## What it means", "## How to look", "## What to do")

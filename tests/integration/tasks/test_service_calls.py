@@ -5,12 +5,15 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 
+from django.db import connection, transaction
+
 from bptl.clients.access import DataClass
 from bptl.clients.gate import Call
 from bptl.tasks.execution import service_calls
 from bptl.tasks.lifecycle import Status
-from bptl.tasks.models import ServiceCall
+from bptl.tasks.models import ServiceCall, Task
 from tests.integration.scene import Scene
+from tests.integration.waiting import until
 
 CONFIRMED = 10.0
 """Seconds within which all must be written."""
@@ -70,3 +73,23 @@ def test_what_one_call_cannot_be_kept_for_costs_the_others_nothing(committed_sce
     service_calls.record(task.id, task.last_lease_id, call(method="GET"))
     assert service_calls.stop(timeout=CONFIRMED)
     assert [kept.method for kept in ServiceCall.objects.all()] == ["GET"]
+
+
+def somebody_waits_for_a_row() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        (waiting,) = cursor.fetchone()
+    return bool(waiting)
+
+
+def test_calls_of_many_tasks_are_written_in_the_order_in_which_others_lock_tasks(committed_scene: Scene) -> None:
+    first, second = sorted((committed_scene.task(Status.RUNNING) for _ in range(2)), key=lambda task: task.id)
+    with transaction.atomic():
+        Task.objects.select_for_update().get(id=first.id)
+        for task in (second, first):
+            service_calls.record(task.id, task.last_lease_id, call())
+        until(somebody_waits_for_a_row, what="the writer waits for the first task")
+        # With the second one locked by the writer, each would now wait for the other.
+        Task.objects.select_for_update(nowait=True).get(id=second.id)
+    assert service_calls.stop(timeout=CONFIRMED)
+    assert ServiceCall.objects.count() == 2

@@ -48,7 +48,10 @@ INSERT INTO tasks_servicecall (task_id, lease_id, service, method, url, began_at
 SELECT x.* FROM jsonb_to_recordset(%s::jsonb) AS x(task_id bigint, lease_id uuid, service text, method text, url text,
     began_at timestamptz, milliseconds int, status smallint, error text, request_body text, answer_body text)
 WHERE EXISTS (SELECT 1 FROM tasks_task t WHERE t.id = x.task_id)
+ORDER BY x.task_id, x.began_at
 """
+# Its foreign key locks the tasks one by one, in the order of the rows: that of all who lock several, or two would wait
+# for each other.
 
 
 @dataclass(frozen=True, slots=True)

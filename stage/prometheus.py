@@ -1,4 +1,4 @@
-"""A real Prometheus that reads the processes of a town, and what the files in deploy/ ask of it."""
+"""A real Prometheus that reads the processes of a topology, and what the files in deploy/ ask of it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ import yaml
 from stage.ports import HOST, free_port
 from stage.probes import answers
 from stage.processes import Part
+from stage.topology import Topology
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 RULES = DEPLOY / "prometheus" / "rules.yml"
 DASHBOARD = DEPLOY / "grafana" / "bptl.json"
 
-VARIABLES = {"$__rate_interval": "1m", "$engine": ".*", "$topic": ".*"}
-"""What Grafana puts into expressions of the dashboard."""
+SETTINGS = {"BPTL_METRICS_ADDRESS": f"{HOST}:0", "BPTL_LOG_FORMAT": "json"}
+"""With these every process of a topology takes a free port for its metrics, and says which one in its log."""
 
 _WORDS = {
     *("and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "offset", "bool"),
@@ -39,6 +40,10 @@ _DURATION = re.compile(r"\boffset\s+\w+|\b\d+(?:\.\d+)?\w*")
 
 class Missing(Exception):
     """Prometheus is not on this machine; the message says what to install."""
+
+
+class Refused(Exception):
+    """Prometheus did not answer a question; the message shows the error that it tells."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +80,18 @@ def alerts() -> list[Mapping[str, Any]]:
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
+def filled(text: str, *, interval: str = "1m") -> str:
+    """A panel's expression as Grafana asks it: all engines, all topics, rates over ``interval``."""
+    for variable, value in {"$__rate_interval": interval, "$engine": ".*", "$topic": ".*"}.items():
+        text = text.replace(variable, value)
+    return text
+
+
 def expressions() -> Iterator[Expression]:
     """All that dashboard and rules ask, as Grafana and Prometheus would."""
     for panel in panels():
         for target in panel.get("targets", ()):
-            text = target["expr"]
-            for variable, value in VARIABLES.items():
-                text = text.replace(variable, value)
-            yield Expression(f"panel {panel['title']} {target['refId']}", text)
+            yield Expression(f"panel {panel['title']} {target['refId']}", filled(target["expr"]))
     for alert in alerts():
         yield Expression(f"alert {alert['alert']}", alert["expr"])
 
@@ -94,13 +103,13 @@ class Prometheus:
         self.url = f"http://{HOST}:{port}"
 
     def ask(self, path: str, **query: str) -> Any:
-        """The data of an answer; AssertionError that shows the error which Prometheus tells."""
+        """The data of an answer; raises Refused."""
         try:
             with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urlencode(query)}", timeout=20) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             with error:
-                raise AssertionError(f"{path} {query}: {error.read().decode()}") from error
+                raise Refused(f"{path} {query}: {error.read().decode()}") from error
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series that an expression answers now."""
@@ -113,10 +122,26 @@ class Prometheus:
         assert len(found) <= 1, found
         return float(found[0]["value"][1]) if found else 0.0
 
+    def over(self, expression: str, *, begin: float, end: float, step: float) -> list[dict[str, Any]]:
+        """The series of an expression between two times (epoch seconds), each with ``metric`` and ``values``."""
+        times = {"start": f"{begin:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        found: list[dict[str, Any]] = self.ask("query_range", query=expression, **times)["result"]
+        return found
+
     def up(self) -> Collection[str]:
         """The targets that were read."""
         active = self.ask("targets", state="active")["activeTargets"]
         return {target["discoveredLabels"]["__address__"] for target in active if target["health"] == "up"}
+
+
+def ports(topology: Topology) -> dict[str, int]:
+    """Where each process of a running topology with these SETTINGS tells its metrics, by its name."""
+    return {name: _port(topology.part(name).log) for name in topology.part_names}
+
+
+def _port(log: Path) -> int:
+    (said,) = [line for line in log.read_text().splitlines() if '"metrics.served"' in line]
+    return int(json.loads(said)["port"])
 
 
 @contextmanager
@@ -127,6 +152,7 @@ def watching(folder: Path, targets: Iterable[str]) -> Iterator[Prometheus]:
         "rule_files": [str(RULES)],
         "scrape_configs": [{"job_name": "bptl", "static_configs": [{"targets": sorted(targets)}]}],
     }
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
     port = free_port()
     command = [
