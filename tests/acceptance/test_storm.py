@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from stage.engines import SANDBOX
-from stage.storm import Town, blow
+from stage.storm import blow
 from stage.storm_account import Storm
+from stage.storm_town import Town
 
 STORM = Storm(cases=60, down=15.0, slow=12.0)
 
