@@ -29,7 +29,8 @@ from bptl.workers import leadership, local, metrics_port
 from bptl.workers.app import LONG_POLLING, WORK, app
 from bptl.workers.clients import Clients
 from bptl.workers.ear import Ear
-from bptl.workers.floor import Floor, give_back_all
+from bptl.workers.floor import Floor
+from bptl.workers.give_back import give_back_all
 from bptl.workers.keeper import Keeper
 from bptl.workers.loops import backoff
 from bptl.workers.member import Member
