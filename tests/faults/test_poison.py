@@ -17,6 +17,12 @@ SELECT t.crashes, t.result->>'message', t.result->>'retries' FROM tasks_task t
 WHERE t.business_key = %s AND t.status = 'delivered' AND t.quarantined_at IS NOT NULL
 """
 
+_HOLDER = """
+SELECT p.pid, p.draining FROM tasks_lease l
+JOIN tasks_task t ON t.id = l.task_id JOIN tasks_process p ON p.id = l.holder_id
+WHERE t.business_key = %s AND l.claimed_at IS NOT NULL ORDER BY l.number LIMIT 1
+"""
+
 _DEATHS = """
 SELECT l.ended_as, coalesce(l.error ? 'wrote_off', false), p.died FROM tasks_lease l
 JOIN tasks_task t ON t.id = l.task_id JOIN tasks_process p ON p.id = l.holder_id
@@ -69,3 +75,22 @@ def test_a_unit_that_never_ends_is_given_up_and_its_processes_begin_anew(world: 
     assert [wrote_off for _, wrote_off, _ in world.rows(_DEATHS, "looper")] == [True] * QUARANTINE_AFTER
     assert {name: world.topology.part(name).pid for name in WORKERS} == pids, "each took its own place again"
     world.all_went_well({"after-looper": world.start("after-looper")})
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_stopped_while_it_is_to_begin_anew_ends(world: World) -> None:
+    world.start("stopped-looper", topic=LOOPS)
+    world.wait("it loops", lambda: world.recorder.count("stopped-looper") == 1)
+    ((pid, _),) = world.rows(_HOLDER, "stopped-looper")
+    (name,) = [name for name in WORKERS if world.topology.part(name).pid == pid]
+    # What else runs there keeps it from beginning anew for a while.
+    beside: dict[str, str] = {}
+    while not any(world.part_at(key, "before") == name for key in beside):
+        key = f"beside-stopped-looper-{len(beside)}"
+        beside[key] = world.held(key, "before")
+    world.wait("it drains", lambda: world.rows(_HOLDER, "stopped-looper")[0][1], seconds=90)
+    world.topology.part(name).ask_to_stop()
+    for key in beside:
+        world.recorder.release(key, "before")
+    assert world.topology.part(name).wait(seconds=60) == 0
+    world.all_went_well(beside)

@@ -26,10 +26,11 @@ from bptl.tasks.execution.run import Assignment, Unassignable, assign, ran_too_l
 from bptl.tasks.execution.spans import span_of, tell
 from bptl.tasks.execution.work import Cancellation
 from bptl.tasks.leases import Held
-from bptl.tasks.lifecycle import LeaseEnd, Status
+from bptl.tasks.lifecycle import Status
 from bptl.workers.callbacks import Callbacks
 from bptl.workers.clients import Clients
 from bptl.workers.crew import Crew
+from bptl.workers.give_back import give_back, give_back_all
 from bptl.workers.keeper import Keeper, Kept
 from bptl.workers.loops import Loop, Pace
 from bptl.workers.mappings import Mappings
@@ -163,7 +164,7 @@ class Floor:
         self.reporter.stop(timeout=max(0.5, deadline - time.monotonic()))
         self.callbacks.stop(timeout=max(0.5, deadline - time.monotonic()))
         self.keeper.stop()
-        self._give_back_results()
+        give_back_all(self._member.id, self.clients, reason="the worker stopped")
         self._crew.stop()
         for connection in self._at_rest.values():
             connection.inc_thread_sharing()
@@ -316,23 +317,8 @@ class Floor:
         self._strays_at = time.monotonic() + STRAYS_EVERY
 
     def _give_back(self, held: Claim | Held, reason: str, *, after: timedelta = leases.GIVE_BACK) -> None:
-        if leases.end([held.lease_id], how=LeaseEnd.GIVEN_BACK, reason=reason, offered_after=after):
-            engine = self.clients(held.engine_id)
-            leases.give_back(held.external_id, worker_id=held.worker_id, engine=engine, after=after)
+        give_back(held, self.clients, reason=reason, after=after)
         self.keeper.release(held.lease_id)
-
-    def _give_back_results(self) -> None:
-        give_back_all(self._member.id, self.clients, reason="the worker stopped")
-
-
-def give_back_all(process_id: uuid.UUID, clients: Clients, *, reason: str) -> None:
-    """End every lease that a stopping process still holds and let the engine offer the tasks again.
-
-    A stored outcome is kept: the next lease delivers it.
-    """
-    for held in leases.held_by(process_id):
-        if leases.end([held.lease_id], how=LeaseEnd.GIVEN_BACK, reason=reason):
-            leases.give_back(held.external_id, worker_id=held.worker_id, engine=clients(held.engine_id))
 
 
 def _kept(claimed: Claim, asked: float) -> Kept:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import socket
 import sys
 import threading
@@ -30,11 +29,13 @@ from bptl.workers import leadership, local, metrics_port
 from bptl.workers.app import LONG_POLLING, WORK, app
 from bptl.workers.clients import Clients
 from bptl.workers.ear import Ear
-from bptl.workers.floor import Floor, give_back_all
+from bptl.workers.floor import Floor
+from bptl.workers.give_back import give_back_all
 from bptl.workers.keeper import Keeper
 from bptl.workers.loops import backoff
 from bptl.workers.member import Member
 from bptl.workers.poller import Poller
+from bptl.workers.restart import Restart
 from bptl.workers.stand_in import StandIn
 from bptl.workers.waker import Waker
 
@@ -108,17 +109,12 @@ def work(*, places: int | None = None) -> int:
 
 def _work(places: int, stopping: threading.Event) -> int:
     connection_created.connect(sessions.walk_indexes)
-    restart = threading.Event()
-
-    def worn_out() -> None:
-        # Python cannot end a thread: a fresh process takes the place of this one once its other units have ended.
-        restart.set()
-        os.kill(os.getpid(), signal.SIGTERM)
-
+    restart = Restart()
     member = Member(
         ProcessKind.WORK, places=places, on_death=lambda _: floor.cancel_all("this process was declared dead")
     )
-    floor = Floor(member, Clients(), places=places, on_worn_out=worn_out)
+    # Python cannot end a thread: a fresh process takes the place of this one once its other units have ended.
+    floor = Floor(member, Clients(), places=places, on_worn_out=restart.want)
     metrics_port.tell_places(floor)
     local.here.member, local.here.floor = member, floor
     waker = _waker()
@@ -128,6 +124,7 @@ def _work(places: int, stopping: threading.Event) -> int:
     ear.start()
 
     def stop(**_: Any) -> None:
+        restart.told()
         stopping.set()
         ear.stop()
         floor.stop_claiming()
@@ -138,9 +135,9 @@ def _work(places: int, stopping: threading.Event) -> int:
     service_calls.stop()
     waker.stop()
     member.leave()
-    log.info("process.stopped", kind="work", restarts=restart.is_set())
+    log.info("process.stopped", kind="work", restarts=restart.due)
     _observed()
-    if restart.is_set():
+    if restart.due:
         os.execv(sys.executable, sys.orig_argv)
     if floor.stuck:
         os._exit(code)  # a unit that does not end would keep the interpreter from ending
