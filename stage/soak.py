@@ -13,21 +13,35 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from stage.engine_rest import EngineRefused
 from stage.load import Load
 from tests.doubles.recorder import Misbehaviour
 from tests.faults.world import AWAIT, PAST_THE_LOCK, REGISTER, SEND, World
 
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
+"""Local time of an installation, in which its commands are told times."""
+
 PER_SECOND = 22.0
 BETWEEN_FAULTS = (6.0, 14.0)
 """Seconds; every third fault stops a process until its locks have run out."""
+
+MOST_AT_ONCE = 20
+"""Tasks of the topic ``register`` that run at the same time."""
+
+CALLING = 0.2
+"""Part of the cases that ask for a callback."""
+
+CALLING_SECONDS = 180.0
+"""After the last case: how long callbacks may take before they count as lost."""
 
 SETTLING_SECONDS = 240.0
 """After the last fault: how long open cases may take before they count as lost."""
@@ -96,6 +110,7 @@ class Faults:
                     self._engine_refuses,
                     self._answers_are_cut,
                     self._recorder_fails,
+                    self._maintenance,
                 )
             )()
         self.count += 1
@@ -179,6 +194,17 @@ class Faults:
         _say(f"the service acts and answers {how}")
         self._world.recorder.misbehave_next(5, how)
 
+    def _maintenance(self) -> None:
+        _say("a maintenance window of the engine: nothing is fetched")
+        of_engine = ("--engine", self._world.topology.engine_name, "--reason", "the soak")
+        until = f"{datetime.now(AMSTERDAM) + timedelta(minutes=3):%Y-%m-%dT%H:%M}"
+        self._world.topology.bptl("breakers", "open", *of_engine, "--until", until)
+
+        def over() -> None:
+            self._world.topology.bptl("breakers", "close", *of_engine)
+
+        self._later(8, "the engine", over)
+
     def _at_the_proxy(self, path: str, **fault: Any) -> None:
         armed = ExitStack()
         armed.enter_context(self._world.proxy.fault(path, **fault))
@@ -197,8 +223,16 @@ class Account:
     uncertain: int
 
 
-def account(world: World) -> Account:
-    """Ask the engine and the recorder."""
+def prepare(world: World) -> None:
+    """Limits, and callbacks to the recorder, which is registered for that."""
+    ((number,),) = world.rows("SELECT id FROM connections_mapping WHERE topic = %s", REGISTER)
+    world.topology.bptl("mappings", "set", str(number), "--most-at-once", str(MOST_AT_ONCE))
+    register = ("services", "add", "recorder", "--kind", "orc", "--login", "no_auth", "--no-secret")
+    world.topology.bptl(*register, "--url", f"{world.recorder.url}/")
+
+
+def account(world: World, called_for: Collection[str] = ()) -> Account:
+    """Ask the engine and the recorder; ``called_for`` are the cases that asked for a callback."""
     ended, started = world.engine.ended(), world.engine.ended() + world.engine.running()
     parked = {incident["processInstanceId"] for incident in world.engine.incidents()}
     unfinished = world.engine.call("GET", "/history/process-instance", query={"unfinished": "true"})
@@ -211,12 +245,16 @@ def account(world: World) -> Account:
     doubled = {key: times for key, times in counts.items() if times > 1}
     for key, times in doubled.items():
         _say(f"happened {times} times: {key} {world.task(key)}")
+    called = world.recorder.called()
+    uncalled = [key for key in called_for if key not in called and key not in open_keys]
+    for key in uncalled:
+        _say(f"not called: {key} {world.task(key)}")
     without_effect = ended - len(set(counts) - open_keys)
     return Account(
         started=started,
         ended=ended,
         effects=sum(counts.values()),
-        lost=len(unfinished) - len(uncertain) + without_effect,
+        lost=len(unfinished) - len(uncertain) + without_effect + len(uncalled),
         doubled=len(doubled),
         uncertain=len(uncertain),
     )
@@ -229,7 +267,9 @@ def soak(world: World, *, minutes: float, seed: int) -> int:
     watch = Watch(world)
     watch.start()
     try:
-        load = Load(partial(start_case, world, random.Random(seed)), per_second=PER_SECOND)  # noqa: S311
+        called_for: list[str] = []
+        start = partial(start_case, world, random.Random(seed), called_for)  # noqa: S311
+        load = Load(start, per_second=PER_SECOND)
         load.start()
         try:
             strike(faults, minutes=minutes, source=random.Random(seed + 2))  # noqa: S311
@@ -240,9 +280,12 @@ def soak(world: World, *, minutes: float, seed: int) -> int:
         deadline = time.monotonic() + SETTLING_SECONDS
         while world.engine.running() > len(world.engine.incidents()) and time.monotonic() < deadline:
             time.sleep(0.5)
+        deadline = time.monotonic() + CALLING_SECONDS
+        while len(set(called_for) - set(world.recorder.called())) > 0 and time.monotonic() < deadline:
+            time.sleep(0.5)
     finally:
         watch.stop()
-    told = account(world)
+    told = account(world, called_for)
     print(
         f"soak: minutes={minutes:g} faults={faults.count} started={told.started} ended={told.ended} "
         f"effects={told.effects} lost={told.lost} doubled={told.doubled} uncertain={told.uncertain} "
@@ -252,13 +295,17 @@ def soak(world: World, *, minutes: float, seed: int) -> int:
     return 0 if told.lost == told.doubled == 0 else 1
 
 
-def start_case(world: World, source: random.Random, number: int) -> None:
-    """Start a case with or without reconcile, of up to 4 s, or one that waits for an answer for up to 15 s; raises
-    EngineRefused and OSError."""
+def start_case(world: World, source: random.Random, called_for: list[str], number: int) -> None:
+    """Start a case with or without reconcile, of up to 4 s, or one that waits for an answer for up to 15 s; some ask
+    for a callback and are added to ``called_for``. Raises EngineRefused and OSError."""
     topic = source.choices((REGISTER, SEND, AWAIT), weights=(4, 2, 1))[0]
     before, after = (source.choice((0, 0, 0, 0.1, 0.5, 2)) for _ in range(2))
     answer = {"answer": source.choice((0, 0.1, 1, 5, 15))} if topic == AWAIT else {}
-    world.start(f"{topic}-{number}", topic=topic, before=before, after=after, **answer)
+    key = f"{topic}-{number}"
+    calls = {"callbackUrl": f"{world.recorder.url}/called/{key}"} if source.random() < CALLING else {}
+    world.start(key, topic=topic, before=before, after=after, **answer, **calls)
+    if calls:
+        called_for.append(key)
 
 
 def strike(
@@ -286,6 +333,7 @@ def main(arguments: Sequence[str]) -> int:
     logs = options.logs or Path(tempfile.mkdtemp(prefix="bptl-soak-"))
     _say(f"seed {options.seed}, logs in {logs}")
     with World.built(logs, workers=3, pollers=2) as world:
+        prepare(world)
         return soak(world, minutes=options.minutes, seed=options.seed)
 
 

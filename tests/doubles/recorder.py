@@ -39,6 +39,7 @@ class Recorder:
         self._whoever: list[Misbehaviour] = []
         self._held: set[tuple[str, str]] = set()
         self._visits: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        self._called: Counter[str] = Counter()
         self._asked: defaultdict[str, list[str]] = defaultdict(list)
         self._ended = threading.Event()
         self._server = _Server(address, _handler(self))
@@ -96,6 +97,16 @@ class Recorder:
         """The process of the latest attempt at this point."""
         with self._lock:
             return max(self._visits[key, point], default=(0, None))[1]
+
+    def called(self) -> Mapping[str, int]:
+        """How often POST /called/<key> came, for each key; it is no effect."""
+        with self._lock:
+            return dict(self._called)
+
+    def call(self, key: str) -> None:
+        """Note one such call."""
+        with self._lock:
+            self._called[key] += 1
 
     def asked(self, key: str) -> list[str]:
         """The addresses at which answers for this key were asked for, in order."""
@@ -180,6 +191,10 @@ def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             key = self.path.rpartition("/")[2]
+            if self.path.startswith("/called/"):
+                recorder.call(key)
+                self._answer(200, {})
+                return
             number, misbehaviour = recorder.act(key)
             if self.path.startswith("/asks/"):
                 asked = json.loads(body)

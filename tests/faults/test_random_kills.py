@@ -31,7 +31,7 @@ def test_pollers_and_workers_die_or_sleep_past_their_locks_at_random_for_a_minut
             # A seed repeats the same choices; nothing here is secret.
             choices, cases, pauses = (random.Random(seed + n) for n in range(3))  # noqa: S311
             faults = Faults(world, choices, of_servers=False)
-            load = Load(partial(start_case, world, cases), per_second=PER_SECOND)
+            load = Load(partial(start_case, world, cases, []), per_second=PER_SECOND)
             load.start()
             try:
                 strike(faults, minutes=1, source=pauses, between=BETWEEN)
