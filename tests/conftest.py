@@ -6,10 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from bptl.lib import redaction
 from tests.doubles.mailbox import Mailbox
 from tests.doubles.zgw.double import ZgwDouble
 from tests.plugin import SERVERS
 from tests.servers import Servers
+
+
+@pytest.fixture(autouse=True)
+def only_secrets_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test makes known as a secret is hidden in no other: it may be a text that means something there."""
+    monkeypatch.setattr(redaction, "_remembered", dict(redaction._remembered))
+    monkeypatch.setattr(redaction, "_known", redaction._known)
 
 
 @pytest.fixture(scope="session")
