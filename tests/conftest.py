@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from bptl.lib import redaction
 from tests.doubles.mailbox import Mailbox
 from tests.doubles.zgw.double import ZgwDouble
 from tests.plugin import SERVERS
 from tests.servers import Servers
+
+
+# How long an example takes says something about the machine.
+settings.register_profile("without a clock", deadline=None)
+settings.load_profile("without a clock")
 
 
 @pytest.fixture(autouse=True)
