@@ -13,7 +13,6 @@ from tests.doubles.zgw.double import ZgwDouble
 from tests.plugin import SERVERS
 from tests.servers import Servers
 
-
 # How long an example takes says something about the machine.
 settings.register_profile("without a clock", deadline=None)
 settings.load_profile("without a clock")
