@@ -281,7 +281,9 @@ def soak(world: World, *, minutes: float, seed: int) -> int:
         while world.engine.running() > len(world.engine.incidents()) and time.monotonic() < deadline:
             time.sleep(0.5)
         deadline = time.monotonic() + CALLING_SECONDS
-        while len(set(called_for) - set(world.recorder.called())) > 0 and time.monotonic() < deadline:
+        unfinished = world.engine.call("GET", "/history/process-instance", query={"unfinished": "true"})
+        awaited = set(called_for) - {row["businessKey"] for row in unfinished}
+        while awaited - set(world.recorder.called()) and time.monotonic() < deadline:
             time.sleep(0.5)
     finally:
         watch.stop()
