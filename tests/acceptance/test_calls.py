@@ -66,7 +66,7 @@ def test_a_call_without_topic_is_told_which_field_is_wrong(counter: Counter, lan
     answered = counter.ask(POST, method="POST", body=b"{}", headers={**headers, "Accept-Language": language})
 
     assert answered.status == 400
-    assert answered.body == {"topic": [{"nl": "Dit veld is verplicht.", "en": "This field is required."}[language]]}
+    assert answered.body == {"topic": [{"nl": "Dit veld is vereist.", "en": "This field is required."}[language]]}
 
 
 def test_variables_that_are_no_object_are_refused_by_name(counter: Counter) -> None:

@@ -66,7 +66,7 @@ class CompletionRequest(Body):
         faults = {name: [_("This has no place beside %(outcome)s.") % {"outcome": outcome}] for name in attrs}
         faults = {name: fault for name, fault in faults.items() if name not in _BELONGS[outcome] | {"outcome"}}
         if (needed := _NEEDED.get(outcome)) and needed not in attrs:
-            faults[needed] = [_("This field is required.")]
+            faults[needed] = [str(self.fields[needed].error_messages["required"])]
         if faults:
             raise serializers.ValidationError(faults)
         return attrs

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bptl.tasks import sql
-from bptl.tasks.models import LOGIN_REFUSED
+from bptl.tasks.outside_models import LOGIN_REFUSED
 
 CALLS = 2_000
 """Newest calls to services that are looked at."""

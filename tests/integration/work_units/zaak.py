@@ -63,7 +63,7 @@ def zrc(zgw: ZgwDouble, application: Application = LIMITED) -> ZakenClient:
 
 def begun(zgw: ZgwDouble, *, zaaktype: str = "", **more: Any) -> str:
     """The address of a zaak that is there."""
-    today = datetime.now(UTC).date().isoformat()
+    today = zgw.world.today().isoformat()
     body = {"bronorganisatie": RSIN, "verantwoordelijkeOrganisatie": RSIN, "startdatum": today}
     return str(zrc(zgw).create_zaak({**body, "zaaktype": zaaktype or zgw.catalogue.zaaktype, **more})["url"])
 

@@ -12,7 +12,7 @@ from stage import prometheus
 from stage.engine_rest import EngineRest
 from stage.prometheus import Prometheus
 from stage.storm import by_phase, main
-from stage.storm_account import IN_TIME, Account, Storm
+from stage.storm_account import IN_THE_RUSH, IN_TIME, Account, Storm
 from stage.storm_graphs import Sky, Span, legend, slices
 
 MARKS = {"calm": 100.0, "down": 120.0, "slow": 150.0, "well": 170.0}
@@ -61,6 +61,11 @@ def test_what_must_not_be_is_a_fault(account: Account, fault: str) -> None:
 def test_other_cases_that_are_held_up_or_never_end_are_a_fault(phase: str, times: list[float]) -> None:
     (fault,) = replace(GOOD, others={**GOOD.others, phase: times}).faults
     assert fault.startswith(f"other cases were held up while it was {phase}: ")
+
+
+def test_other_cases_that_stand_in_line_behind_the_rush_are_a_fault() -> None:
+    (fault,) = replace(GOOD, others={**GOOD.others, "well": [20.0] * 40 + [IN_THE_RUSH + 500] * 10}).faults
+    assert fault.startswith("other cases were held up while it was well: ")
 
 
 def test_a_few_slow_cases_and_the_rush_afterwards_are_none() -> None:
