@@ -100,9 +100,11 @@ def open_now() -> Open:
 
 def lately() -> Open:
     """What was open at most 2 s ago: what the road asks. While it is read, or the database is away, what was known."""
+    if time.monotonic() - _known.read_at <= FRESH:
+        return _known.open
     # Who would know nothing otherwise waits for whoever reads; what is merely old is believed meanwhile.
     patience = 0.0 if _known.read_at > float("-inf") else LONGEST_WAIT
-    if time.monotonic() - _known.read_at > FRESH and _known.reading.acquire(timeout=patience):
+    if _known.reading.acquire(timeout=patience):
         try:
             if time.monotonic() - _known.read_at <= FRESH:
                 return _known.open  # somebody else has read meanwhile

@@ -92,7 +92,9 @@ class Recorded(Span):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         context.detach(self._token)
-        super().__exit__(kind, error, trace)
+        if kind is not None:
+            self.failed(kind.__name__)
+        self.end()
 
 
 def _context(traceparent: str) -> context.Context:

@@ -22,7 +22,7 @@ from bptl.lib.spans import Attributes, Span
 
 def names() -> tuple[str, ...]:
     """The variables that a fetch asks for because of traces."""
-    return (settings.BPTL_TRACE_VARIABLE,) if settings.BPTL_TRACE_VARIABLE and tracing.enabled() else ()
+    return (settings.BPTL_TRACE_VARIABLE,) if tracing.enabled() and settings.BPTL_TRACE_VARIABLE else ()
 
 
 def parent_of(variables: Mapping[str, Mapping[str, Any]]) -> str:

@@ -27,6 +27,8 @@ def span_of(report: Report) -> Span:
 
 def tell(span: Span, verdict: Verdict) -> None:
     """What the engine answered."""
+    if not tracing.enabled():
+        return
     span.set("bptl.report.answer", verdict.answer)
     if verdict.answer not in {Answer.TAKEN, Answer.ASSUMED}:
         span.failed(verdict.answer)

@@ -185,6 +185,8 @@ def _trace_of(assignment: Assignment, traceparent: str) -> dict[str, str]:
 
     A mapping that fetches local variables only cannot see whether it has, and a caller of the REST API has no instance.
     """
+    if not traceparent:
+        return {}
     claim = assignment.claim
     if claim.engine_id is None or assignment.mapping.local_variables or traces.parent_of(claim.variables):
         return {}

@@ -38,6 +38,8 @@ def span_of(assignment: Assignment) -> Span:
 
 def tell(span: Span, ending: Ending | Doubt | HandedBack | Awaiting | None) -> None:
     """How a run ended."""
+    if not tracing.enabled():
+        return
     if ending is None:
         span.failed("lease_ended")
     elif isinstance(ending, Doubt):

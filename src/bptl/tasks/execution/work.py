@@ -143,13 +143,6 @@ class RunningWork:
             cancellation=cancellation,
             once=self.once,
         )
-        self._log = get_logger(
-            "bptl.work_unit",
-            task_id=task.task_id,
-            topic=task.topic,
-            engine=task.engine,
-            process_instance=task.process_instance_id,
-        )
 
     @property
     def task(self) -> TaskFacts:
@@ -159,7 +152,15 @@ class RunningWork:
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
         """A logger with the task's context bound."""
-        return self._log
+        # Made when it is asked for: most runs say nothing.
+        task = self._task
+        return get_logger(
+            "bptl.work_unit",
+            task_id=task.task_id,
+            topic=task.topic,
+            engine=task.engine,
+            process_instance=task.process_instance_id,
+        )
 
     @property
     def cancelled(self) -> bool:
