@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stage.engines import SANDBOX
+from stage.postgres import connect
 from tests.acceptance.town import Town
 from tests.doubles.outlet import Outlet
 
@@ -21,7 +22,12 @@ def test_the_receiver_of_a_case_is_called_when_the_engine_has_gone_on(tmp_path: 
         nobody = town.one_step("brief.sturen", business_key="twee", callbackUrl="http://127.0.0.1:1/?token=geheim-2")
         silent = town.one_step("brief.sturen", business_key="drie")
         town.wait("the cases ended", lambda: town.ended(called, nobody, silent))
-        town.wait("it is tried again after an error", lambda: len(outlet.calls) == 2, seconds=120)
+        town.wait("it is called", lambda: len(outlet.calls) == 1)
+        town.wait("its error is noted", lambda: _callbacks(town, "een")[0]["status"] == 500)
+        with connect(town.topology.postgres.environment()) as connection:
+            # The minute until its next try is over.
+            connection.execute("UPDATE tasks_callback SET next_try_at = now() WHERE state = 'waiting'")
+        town.wait("it is tried again after an error", lambda: len(outlet.calls) == 2)
         assert {(call.method, call.path, call.body) for call in outlet.calls} == {
             ("POST", "/klaar?token=geheim-1", b"")
         }

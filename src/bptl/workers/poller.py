@@ -25,7 +25,7 @@ from bptl.workers.member import Member
 log = get_logger(__name__)
 
 LOOK_EVERY = 1.5
-LOOK_EVERY_TOLD = 6.0
+LOOK_EVERY_TOLD = 15.0
 """Seconds between looks for changed mappings, which are polled at once, beside the poll that is under way: where nobody
 tells that they changed, and where the database tells it."""
 
