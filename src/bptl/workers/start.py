@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.backends.signals import connection_created
 
 from bptl import __version__
-from bptl.lib import tracing
+from bptl.lib import memory, tracing
 from bptl.lib.log import LogFormat, configure, get_logger
 from bptl.tasks import sessions, wake
 from bptl.tasks.execution import service_calls
@@ -53,6 +53,7 @@ Flower calls a worker offline after twice this time; our own pages know it by it
 def poll() -> int:
     """Run a long-polling worker until it is told to stop; answers the exit code."""
     _observe("poll")
+    memory.give_large_blocks_back()
     stopping = threading.Event()
     with metrics_port.opened(ProcessKind.POLL, draining=stopping.is_set):
         return _poll(stopping)
