@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -50,6 +51,10 @@ class Monitor:
         status, text = self.ask(path)
         assert status == 200, f"{path}: {status} {text[:500]}"
         return text
+
+    def shows(self, path: str) -> bool:
+        """Whether a page is there."""
+        return self.ask(path)[0] == 200
 
     def workers(self) -> dict[str, dict[str, Any]]:
         """What the workers tell of themselves, asked anew."""
@@ -113,7 +118,10 @@ def test_no_secret_is_shown_on_any_page_nor_logged_by_any_process(guarded: tuple
     hidden = [environment[name] for name in ("SECRET_KEY", "BPTL_ENCRYPTION_KEYS", "DB_PASSWORD")]
     hidden += [BROKER_PASSWORD, quote(BROKER_PASSWORD, safe=""), *LOGINS.values()]
     shown = {path: monitor.page(path) for path in PAGES}
-    shown |= {name: monitor.page(f"worker/{name}") for name in monitor.workers()}
+    for path in [f"worker/{name}" for name in monitor.workers()]:
+        # Flower asks the worker while the browser waits, and shows no page when the answer takes more than a second.
+        town.wait(f"{path} has answered", partial(monitor.shows, path))
+        shown[path] = monitor.page(path)
     assert "rediss://" in shown["broker"], "the address is shown"
     shown |= {log.name: log.read_text() for log in town.topology.logs.iterdir() if log.suffix == ".log"}
     shown["doctor"] = town.topology.bptl("doctor")
