@@ -212,11 +212,15 @@ def connect(environment: Mapping[str, str]) -> psycopg.Connection[tuple[object, 
     )
 
 
-def create_database(environment: Mapping[str, str], name: str) -> None:
-    """Create an empty database beside the one that the DB_* variables name; does nothing when it is there."""
+def create_database(environment: Mapping[str, str], name: str, *, like: str = "template1") -> None:
+    """Create a database beside the one that the DB_* variables name; does nothing when it is there.
+
+    It is empty, or a copy of the database ``like``, to which nobody may be connected.
+    """
     with connect(environment) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(like)))
 
 
 def drop_database(environment: Mapping[str, str], name: str) -> None:

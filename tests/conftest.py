@@ -58,6 +58,13 @@ def fresh_environment(servers: Servers) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
+def migrated_environment(servers: Servers) -> Iterator[dict[str, str]]:
+    """As ``fresh_environment``, and the database has its tables."""
+    with servers.migrated() as environment:
+        yield environment
+
+
+@pytest.fixture
 def zgw() -> Iterator[ZgwDouble]:
     """The ZGW APIs, the Objects and the Objecttypes API; what does not fit their descriptions fails the test."""
     with ZgwDouble() as double:

@@ -12,7 +12,8 @@ from tests.servers import Servers
 SERVERS = pytest.StashKey[Servers]()
 
 _NEEDS_A_SERVER = {
-    *("broker", "database", "db", "django_db_setup", "fresh_environment", "mailbox", "transactional_db", "zgw")
+    *("broker", "database", "db", "django_db_setup", "fresh_environment", "mailbox", "migrated_environment"),
+    *("transactional_db", "zgw"),
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +21,7 @@ class Servers:
         self._postgres = None if "DB_HOST" in os.environ else Postgres(durable=False)
         self._valkey = None if "CELERY_BROKER_URL" in os.environ else Valkey()
         self._started: set[Postgres | Valkey] = set()
+        self._migrated = ""
 
     def publish(self) -> None:
         """Put addresses and fresh secrets into the environment of this process; what is set there already stays."""
@@ -46,12 +49,30 @@ class Servers:
         self._need(self._valkey)
 
     @contextmanager
-    def fresh(self) -> Iterator[dict[str, str]]:
-        """A whole environment for real processes: a database and, when embedded, a broker that nobody used before."""
+    def migrated(self) -> Iterator[dict[str, str]]:
+        """As ``fresh``, and the database has its tables: a copy of one that was migrated once in this session."""
+        self.need_database()
+        if not self._migrated:
+            name = f"bptl_{secrets.token_hex(4)}"
+            database = {**self.database_environment(), "DB_NAME": name}
+            create_database(self.database_environment(), name)
+            self._migrated = name
+            migrate = [sys.executable, "-m", "bptl", "manage", "migrate", "--no-input"]
+            environment = {**os.environ, **fresh_secrets(), **self.broker_environment(), **database}
+            subprocess.run(migrate, env=environment, check=True, capture_output=True)
+        with self.fresh(like=self._migrated) as environment:
+            yield environment
+
+    @contextmanager
+    def fresh(self, *, like: str = "template1") -> Iterator[dict[str, str]]:
+        """A whole environment for real processes: a database and, when embedded, a broker that nobody used before.
+
+        The database is empty, or a copy of the database ``like``.
+        """
         self.need_database()
         name = f"bptl_{secrets.token_hex(4)}"
         database = self.database_environment()
-        create_database(database, name)
+        create_database(database, name, like=like)
         broker = Valkey() if self._valkey else None
         addresses = {"CELERY_BROKER_URL": broker.url} if broker else {}
         try:
@@ -65,6 +86,8 @@ class Servers:
 
     def stop(self) -> None:
         """Stop what was started here and remove what it kept."""
+        if self._migrated:
+            drop_database(self.database_environment(), self._migrated)
         for server in (self._valkey, self._postgres):
             if server:
                 server.stop()

@@ -88,7 +88,7 @@ class Counter:
     @contextmanager
     def built(cls, servers: Servers, logs: Path) -> Iterator[Counter]:
         """Start it all, and stop it all at the end."""
-        with Recorder() as recorder, servers.fresh() as environment, Stage() as stage:
+        with Recorder() as recorder, servers.migrated() as environment, Stage() as stage:
             counter = stage.add(cls(environment, logs, recorder))
             counter.furnish()
             for name in counter.parts:
@@ -98,8 +98,7 @@ class Counter:
             yield counter
 
     def furnish(self) -> None:
-        """Tables, a user with a token, and the mappings."""
-        self.bptl("manage", "migrate", "--no-input")
+        """A user with a token, and the mappings."""
         self.bptl(
             *("manage", "createsuperuser", "--no-input", "--username", USER, "--email", "flowable@example.com"),
             DJANGO_SUPERUSER_PASSWORD=PASSWORD,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import signal
-import threading
 import time
 import uuid
 from typing import Any
@@ -25,6 +24,7 @@ from bptl.tasks.models import ProcessKind
 from bptl.tasks.upkeep import processes
 from bptl.workers import alive, loops, metrics_port
 from bptl.workers.app import LONG_POLLING, WORK, app
+from bptl.workers.stopping import Stopping
 
 log = get_logger(__name__)
 
@@ -59,26 +59,26 @@ app.conf.beat_max_loop_interval = LOOK_EVERY
 def run() -> int:
     """Run beat with the shipped schedule until it is told to stop; answers the exit code."""
     configure(level=settings.CELERY_LOGLEVEL, form="console" if settings.BPTL_LOG_FORMAT == "console" else "json")
-    stopping = threading.Event()
-    with metrics_port.opened(ProcessKind.BEAT, draining=stopping.is_set):
+    stopping = Stopping()
+    with metrics_port.opened(ProcessKind.BEAT, draining=lambda: stopping.told):
         _run(stopping)
     log.info("process.stopped", kind="beat")
     return 0
 
 
-def _run(stopping: threading.Event) -> None:
+def _run(stopping: Stopping) -> None:
     loops.show(_ticks)
     failures = 0
     current: list[PunctualBeat] = []
 
-    def stop(*_: object) -> None:
-        stopping.set()
+    def stop() -> None:
         for punctual in current:
             punctual.stop()
 
+    stopping.obey(stop)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    while not stopping.is_set():
+        signal.signal(number, stopping.tell)
+    while not stopping.told:
         current[:] = [PunctualBeat(stopping=stopping)]
         try:
             current[0].run()
@@ -93,13 +93,13 @@ def _run(stopping: threading.Event) -> None:
 
 
 class PunctualBeat(Beat):
-    """Beat that is stopped between two rounds, by whoever handles the signals.
+    """Beat that is stopped between two rounds.
 
-    Celery's own writes its last words from inside the handler. When that comes while a statement is under way, the
-    handler waits for the connection that its own thread is using, for ever. ``stopping`` is set before ``stop``.
+    Celery's own writes its last words from inside the signal's handler. When that comes while a statement is under way,
+    the handler waits for the connection that its own thread is using, for ever. ``stopping`` is told before ``stop``.
     """
 
-    def __init__(self, *, stopping: threading.Event) -> None:
+    def __init__(self, *, stopping: Stopping) -> None:
         self._stopping = stopping
         self._service: Service | None = None
         level = settings.CELERY_LOGLEVEL
@@ -108,11 +108,11 @@ class PunctualBeat(Beat):
     def install_sync_handler(self, service: Service) -> None:
         """Install none: remember what is to be stopped."""
         self._service = service
-        if self._stopping.is_set():
+        if self._stopping.told:
             service.stop()
 
     def stop(self) -> None:
-        """End after the round under way; may be called from a signal handler."""
+        """End after the round under way."""
         if self._service is not None:
             self._service.stop()
 

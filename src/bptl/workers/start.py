@@ -6,7 +6,6 @@ import gc
 import os
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -37,6 +36,7 @@ from bptl.workers.member import Member
 from bptl.workers.poller import Poller
 from bptl.workers.restart import Restart
 from bptl.workers.stand_in import StandIn
+from bptl.workers.stopping import Stopping
 from bptl.workers.waker import Waker
 
 log = get_logger(__name__)
@@ -44,6 +44,9 @@ log = get_logger(__name__)
 JOBS_AT_ONCE = 3
 """Celery's own threads: most jobs only poke the places. Retention and a mail server that does not answer take seconds,
 and the sweep waits for neither; a second poll message must find somebody to refuse it."""
+
+LONGEST_FAREWELL = 5.0
+"""Seconds for telling the fleet that this process takes no new work. While the database is away it stops without."""
 
 TELL_EVERY = 15.0
 """Seconds between the events by which Celery's monitoring knows a process: Celery's own 2 are felt in an idle fleet.
@@ -54,12 +57,12 @@ def poll() -> int:
     """Run a long-polling worker until it is told to stop; answers the exit code."""
     _observe("poll")
     memory.give_large_blocks_back()
-    stopping = threading.Event()
-    with metrics_port.opened(ProcessKind.POLL, draining=stopping.is_set):
+    stopping = Stopping()
+    with metrics_port.opened(ProcessKind.POLL, draining=lambda: stopping.told):
         return _poll(stopping)
 
 
-def _poll(stopping: threading.Event) -> int:
+def _poll(stopping: Stopping) -> int:
     connection_created.connect(sessions.walk_indexes)
     member = Member(ProcessKind.POLL, on_death=leadership.release)
     clients = Clients()
@@ -81,13 +84,13 @@ def _poll(stopping: threading.Event) -> int:
     stand_in.start()
     ear.start()
 
-    def stop(**_: Any) -> None:
-        stopping.set()
+    def stop() -> None:
         ear.stop()
         poller.stop()
         member.drain()
 
-    code = _celery(LONG_POLLING, on_stop=stop, first_job="bptl.poll")
+    stopping.obey(stop)
+    code = _celery(LONG_POLLING, stopping, first_job="bptl.poll")
     poller.stop()
     poller.join()
     stand_in.stop()
@@ -103,12 +106,12 @@ def _poll(stopping: threading.Event) -> int:
 def work(*, places: int | None = None) -> int:
     """Run a worker with ``places`` places (CELERY_WORKER_CONCURRENCY) until told to stop; answers the exit code."""
     _observe("work")
-    stopping = threading.Event()
-    with metrics_port.opened(ProcessKind.WORK, draining=stopping.is_set):
+    stopping = Stopping()
+    with metrics_port.opened(ProcessKind.WORK, draining=lambda: stopping.told):
         return _work(places or settings.CELERY_WORKER_CONCURRENCY, stopping)
 
 
-def _work(places: int, stopping: threading.Event) -> int:
+def _work(places: int, stopping: Stopping) -> int:
     connection_created.connect(sessions.walk_indexes)
     restart = Restart()
     member = Member(
@@ -124,14 +127,13 @@ def _work(places: int, stopping: threading.Event) -> int:
     floor.start()
     ear.start()
 
-    def stop(**_: Any) -> None:
-        restart.told()
-        stopping.set()
+    def stop() -> None:
         ear.stop()
         floor.stop_claiming()
         member.drain()
 
-    code = _celery(WORK, on_stop=stop)
+    stopping.obey(stop)
+    code = _celery(WORK, stopping, on_word=restart.told)
     floor.drain(grace=settings.BPTL_GRACE_SECONDS)
     service_calls.stop()
     waker.stop()
@@ -168,19 +170,18 @@ def _waker() -> Waker:
     return waker
 
 
-def _celery(queue: str, *, on_stop: Callable[..., None], first_job: str = "") -> int:
+def _celery(queue: str, stopping: Stopping, *, on_word: Callable[[], None] = lambda: None, first_job: str = "") -> int:
     """Celery's Worker for one queue in this process, until SIGTERM or SIGINT; answers its exit code.
 
     A Worker ends by itself on errors that it does not expect, such as those of its broker's client when the broker is
     lost at the wrong moment. The places, locks and reports of this process live on, and get another one.
     """
-    told = threading.Event()
 
-    def stop(**_: Any) -> None:
-        told.set()
-        on_stop()
+    def told(**_: Any) -> None:
+        on_word()
+        stopping.tell()
 
-    signals.worker_shutting_down.connect(stop, weak=False)
+    signals.worker_shutting_down.connect(told, weak=False)
     if first_job:
 
         def send_first(**_: Any) -> None:
@@ -192,12 +193,13 @@ def _celery(queue: str, *, on_stop: Callable[..., None], first_job: str = "") ->
         worker = _worker(queue)
         _keep_what_is_loaded()
         worker.start()
-        if told.is_set():
+        if stopping.told:
+            stopping.join(LONGEST_FAREWELL)
             return worker.exitcode or 0
         failures += 1
         wait = backoff(failures)
         log.error("celery.gave_up", queue=queue, failures=failures, wait=round(wait, 2))
-        told.wait(wait)
+        stopping.wait(wait)
 
 
 def _keep_what_is_loaded() -> None:

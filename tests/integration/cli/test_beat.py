@@ -32,12 +32,10 @@ def test_beat_that_waits_for_a_database_stops_when_told_to(fresh_environment: di
         beat.wait()
 
 
-def test_beat_does_not_fill_the_broker_while_nobody_takes_its_messages(fresh_environment: dict[str, str]) -> None:
-    migrate = [*BPTL, "manage", "migrate", "--no-input"]
-    subprocess.run(migrate, env=fresh_environment, check=True, capture_output=True)
-    broker = redis.Redis.from_url(fresh_environment["CELERY_BROKER_URL"])
+def test_beat_does_not_fill_the_broker_while_nobody_takes_its_messages(migrated_environment: dict[str, str]) -> None:
+    broker = redis.Redis.from_url(migrated_environment["CELERY_BROKER_URL"])
     broker.rpush("long-polling", *["nobody takes this"] * 100)
-    beat = subprocess.Popen([*BPTL, "beat"], env=fresh_environment, stderr=subprocess.PIPE, text=True)
+    beat = subprocess.Popen([*BPTL, "beat"], env=migrated_environment, stderr=subprocess.PIPE, text=True)
     try:
         assert beat.stderr is not None
         while "beat.held_back" not in (line := beat.stderr.readline()):
@@ -53,12 +51,10 @@ def test_beat_does_not_fill_the_broker_while_nobody_takes_its_messages(fresh_env
         beat.wait()
 
 
-def test_beat_stops_in_order_though_the_database_keeps_it_waiting(fresh_environment: dict[str, str]) -> None:
-    migrate = [*BPTL, "manage", "migrate", "--no-input"]
-    subprocess.run(migrate, env=fresh_environment, check=True, capture_output=True)
-    beat = subprocess.Popen([*BPTL, "beat"], env=fresh_environment, stderr=subprocess.DEVNULL)
+def test_beat_stops_in_order_though_the_database_keeps_it_waiting(migrated_environment: dict[str, str]) -> None:
+    beat = subprocess.Popen([*BPTL, "beat"], env=migrated_environment, stderr=subprocess.DEVNULL)
     try:
-        with connect(fresh_environment) as database, connect(fresh_environment) as watch:
+        with connect(migrated_environment) as database, connect(migrated_environment) as watch:
             until(lambda: watch.execute(_BEATS).fetchall() == [(1,)])
             with database.transaction():
                 database.execute("LOCK TABLE tasks_process IN ACCESS EXCLUSIVE MODE")

@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import secrets
-import subprocess
 import sys
 import urllib.request
 from contextlib import ExitStack
@@ -44,9 +43,8 @@ def imported(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> dict
     """Kind of process → what it imported, each a real one, until a poll and a sweep had been done."""
     logs = tmp_path_factory.mktemp("logs")
     login, port = f"lean:{secrets.token_hex(12)}", free_port()
-    with servers.fresh() as environment, ExitStack() as stack:
+    with servers.migrated() as environment, ExitStack() as stack:
         command = [sys.executable, "-m", "bptl"]
-        subprocess.run([*command, "manage", "migrate", "--no-input"], env=environment, check=True, capture_output=True)
         told = {
             **environment,
             "PYTHONPROFILEIMPORTTIME": "1",
