@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.doubles.engine import FakeEngine
+from tests.integration.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -15,7 +16,7 @@ def _no_writer_stays() -> Iterator[None]:
     yield
     from bptl.tasks.execution import service_calls
 
-    service_calls.stop()
+    assert service_calls.stop(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")

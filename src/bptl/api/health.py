@@ -19,7 +19,8 @@ from bptl.accounts.scopes import Scope
 from bptl.api.contract import Body, Detail
 from bptl.api.readers import LOGINS
 from bptl.api.rights import Right
-from bptl.connections.models import Engine
+from bptl.connections import breakers
+from bptl.connections.models import Engine, Opening
 from bptl.connections.service_models import Service
 from bptl.lib import redis_lists
 from bptl.lib.log import get_logger
@@ -37,7 +38,7 @@ class State(StrEnum):
     TROUBLE = "trouble"
     """It is away, or fails."""
     UNKNOWN = "unknown"
-    """Nobody has had to do with it lately, or it has not answered yet."""
+    """Nobody has had to do with it lately, or it has not answered yet, or it is in maintenance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,15 @@ def parts() -> Iterator[Part]:
     fleet = queries.fleet()
     yield Part("database", "PostgreSQL", State.WELL)
     yield _broker()
+    stopped = breakers.open_now()
     polls = pulse.polls()
     for engine in Engine.objects.filter(active=True).order_by("name"):
-        yield _engine(engine.name, polls.get(engine.pk, pulse.Polls()))
+        opening = stopped.engines.get(engine.pk)
+        yield _stopped(opening, "engine") if opening else _engine(engine.name, polls.get(engine.pk, pulse.Polls()))
     calls = pulse.service_calls()
     for service in Service.objects.filter(active=True).order_by("name"):
-        yield _service(service.name, calls.get(service.name))
+        opening = stopped.services.get(service.pk)
+        yield _stopped(opening, "service") if opening else _service(service.name, calls.get(service.name))
     for kind, living in (("beat", fleet.beats), ("poll", fleet.pollers), ("work", fleet.workers)):
         if not living:
             yield Part("process", kind, State.TROUBLE, detail="no process of this kind lives")
@@ -78,6 +82,12 @@ def _broker() -> Part:
         return Part("broker", "Redis or Valkey", State.UNKNOWN, detail="it has not answered yet")
     told = ", ".join(f"{queue}: {messages}" for queue, messages in sorted(lengths.items()))
     return Part("broker", "Redis or Valkey", State.WELL, detail=f"messages in {told}")
+
+
+def _stopped(opening: Opening, kind: str) -> Part:
+    """One whose circuit breaker is open: it is down, or a person said that nothing is to be asked of it."""
+    state = State.UNKNOWN if opening.by_hand else State.TROUBLE
+    return Part(kind, opening.breaker.name, state, opening.opened_at, opening.reason)
 
 
 def _engine(name: str, polls: pulse.Polls) -> Part:

@@ -1,8 +1,8 @@
 """Circuit breakers: which services and engines are known to be down, shared by the fleet in PostgreSQL (ADR 0027).
 
-A breaker is open while its last opening has no end. It is opened by what calls meet (``tasks.execution.outages``) or
-by a person, for a maintenance window; it is closed by probes (``breaker_probes``) or by a person. Pollers hear of both
-from PostgreSQL itself: a trigger tells them.
+A breaker is open while its last opening has no end. It is opened by what calls and polls meet
+(``tasks.execution.outages``) or by a person, for a maintenance window; it is closed by probes (``breaker_probes``) or
+by a person. Pollers hear of both from PostgreSQL itself: a trigger tells them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ PROBE_EVERY = timedelta(seconds=3)
 PROBE_EVERY_AT_MOST = timedelta(seconds=30)
 
 SOON = timedelta(minutes=5)
-"""A breaker that opens again within it was closed too early: it is probed half as often as before."""
+"""A service's breaker that opens again within it was closed too early: it is probed half as often as before. Not that
+of an engine: all that comes of it is a poll."""
 
 FRESH = 2.0
 """Seconds for which what was read is believed; whoever would send something away because of it reads anew."""
@@ -63,11 +64,24 @@ class Open:
         its services were prefetched."""
         if not self:
             return None
-        if mapping.engine_id is not None and mapping.engine_id in self.engines:
-            return self.engines[mapping.engine_id]
-        for service in bindings.of(mapping).values():
-            if service.pk in self.services:
-                return self.services[service.pk]
+        return self._engine_of(mapping) or self._service_of(mapping)
+
+    def holds_back(self, mapping: Mapping) -> Opening | None:
+        """Why a task that was fetched before is not begun: as ``stops``, but an engine that is away, and in no
+        maintenance, takes its result later."""
+        if not self:
+            return None
+        engine = self._engine_of(mapping)
+        return engine if engine is not None and engine.by_hand else self._service_of(mapping)
+
+    def _engine_of(self, mapping: Mapping) -> Opening | None:
+        return self.engines.get(mapping.engine_id) if mapping.engine_id is not None else None
+
+    def _service_of(self, mapping: Mapping) -> Opening | None:
+        if self.services:
+            for service in bindings.of(mapping).values():
+                if service.pk in self.services:
+                    return self.services[service.pk]
         return None
 
 
@@ -155,7 +169,9 @@ def open_automatically(subject: Subject, *, reason: str) -> Opening:
     current = breaker.openings.filter(closed_at=None).first()
     if current is not None:
         return current
-    last = breaker.openings.filter(closed_at__gt=Now() - SOON, opened_by="").order_by("-id").first()
+    last = None
+    if isinstance(subject, Service):
+        last = breaker.openings.filter(closed_at__gt=Now() - SOON, opened_by="").order_by("-id").first()
     reopened = last.reopened + 1 if last is not None else 0
     made = Opening.objects.create(
         breaker=breaker, reason=line(reason), reopened=reopened, next_probe_at=Now() + pause(reopened)

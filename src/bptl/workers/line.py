@@ -22,6 +22,7 @@ from bptl.engines.base import (
 )
 from bptl.lib.log import get_logger
 from bptl.tasks import leases, metrics, traces
+from bptl.tasks.execution import outages
 from bptl.tasks.intake.due import due, forget
 from bptl.tasks.intake.fetches import FETCH_LIMIT, Announced, abandon, announce, never_sent
 from bptl.tasks.intake.record import record
@@ -34,6 +35,9 @@ from bptl.workers.recorder import Answered, Recorder
 log = get_logger(__name__)
 
 WRONG_LOGIN = 15.0
+
+UNPOLLED = 5
+"""Polls in a row without an answer, in some six seconds, after which the engine may be down for the whole fleet."""
 
 NO_ROOM = (0.01, 0.02, 0.04, 0.1)
 """Seconds until the next look for free places, as long as there are none: fast units have some soon, slow ones not."""
@@ -299,6 +303,8 @@ class PollingLine:
 
     def _failed(self, error: EngineError, wish: timedelta | None) -> float:
         self._failures += 1
+        if isinstance(error, EngineUnavailable) and self._failures >= UNPOLLED:
+            outages.unpolled(self._engine, error, polls=self._failures)
         wait = max(backoff(self._failures), wish.total_seconds() if wish else 0.0)
         if isinstance(error, NotAuthenticated):
             # Engines lock a user out after some wrong logins: knock seldom.

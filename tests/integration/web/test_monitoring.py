@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError
 from django.db.models.functions import Now
 from django.test import Client
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from bptl.accounts import people, tokens
@@ -222,6 +223,18 @@ def test_a_part_in_trouble_is_named_with_why(client: Client, viewer: User, main_
     assert states["process", "poll"]["state"] == "trouble"
     assert states["process", "poll"]["detail"] == "no process of this kind lives"
     assert states["engine", main_engine.name]["state"] == "unknown"
+
+
+def test_what_is_known_to_be_down_is_in_trouble_and_maintenance_is_not(
+    client: Client, viewer: User, main_engine: Engine
+) -> None:
+    client.force_login(viewer)
+    service = Service.objects.create(name="zaken", kind="zrc", address="https://zaken.example.nl/")
+    breakers.open_automatically(main_engine, reason="5 polls in a row failed")
+    breakers.open_by_hand(service, by="jansen", reason="new version", until=timezone.now() + timedelta(hours=1))
+    found = {part["name"]: (part["state"], part["detail"]) for part in client.get("/api/v1/health").json()["parts"]}
+    assert found[main_engine.name] == ("trouble", "5 polls in a row failed")
+    assert found["zaken"] == ("unknown", "new version")
 
 
 def test_without_database_health_is_503_and_says_which_part(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -219,8 +220,10 @@ def test_more_retries_than_one_fetch_may_bring_are_all_fetched(
 
 
 def test_a_retry_is_not_forgotten_while_the_engine_is_away(
-    scene: Scene, there: FakeEngine, open_poller: OpenPoller
+    scene: Scene, there: FakeEngine, open_poller: OpenPoller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Its breaker would open, and nobody here sweeps.
+    monkeypatch.setattr(line, "UNPOLLED", sys.maxsize)
     scene.process(places=4)
     polls, _ = open_poller(wait=20)
     with polling(polls, there):

@@ -4,6 +4,7 @@
     admit      before each call: its service is known to be down
     met        a unit ended with an outage: is it one? Then its task spends no retry
     judge      calls were recorded: too many of the last ones had no good answer in time
+    unpolled   an engine did not answer one poll after the other: is it there at all?
 
 On the happy path nothing is asked but what this process read at most two seconds ago.
 """
@@ -11,6 +12,7 @@ On the happy path nothing is asked but what this process read at most two second
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import DatabaseError, close_old_connections
@@ -21,7 +23,7 @@ from bptl.clients.gate import Call
 from bptl.connections import breaker_probes, breakers
 from bptl.connections.breaker_probes import OUTAGES
 from bptl.connections.breakers import Subject
-from bptl.connections.models import Mapping, Opening
+from bptl.connections.models import Engine, Mapping, Opening
 from bptl.connections.service_models import Service
 from bptl.engines.base import EngineUnavailable
 from bptl.lib.log import get_logger
@@ -42,10 +44,10 @@ service cannot digest keeps no other from it."""
 
 def stopping(mapping: Mapping) -> HandedBack | None:
     """Whether a task of a mapping cannot go well now; its unit need not begin then."""
-    if breakers.lately().stops(mapping) is None:
+    if breakers.lately().holds_back(mapping) is None:
         return None
     # Sent away by what is known now: it may have closed since.
-    opening = breakers.open_now().stops(mapping)
+    opening = breakers.open_now().holds_back(mapping)
     return _handed_back(opening) if opening is not None else None
 
 
@@ -61,14 +63,28 @@ def admit(service: str, method: str, url: str) -> None:
 def met(mapping: Mapping, error: BaseException) -> HandedBack | None:
     """What becomes of the task of a unit that ended with ``error``: handed back when that was an outage, which the
     other side, asked once more, confirms. None: it is a failure like others, and the retry plan applies."""
-    try:
+    opening = None
+    with _judging(topic=mapping.topic):
         subject = None if isinstance(error, NeverAgain) else _subject(mapping, error)
         opening = breaker_probes.confirm(subject, seen=message_of(error)) if subject is not None else None
-    except DatabaseError as fault:
-        log.warning("outage.not_judged", topic=mapping.topic, error=str(fault))
-        close_old_connections()
-        return None
     return _handed_back(opening) if opening is not None else None
+
+
+def unpolled(engine: Engine, error: EngineUnavailable, *, polls: int) -> None:
+    """Open the breaker of an engine that did not answer so many polls in a row, the last one with ``error``; unless it,
+    asked once more, is there. Never raises for the database: the next poll that fails asks again."""
+    with _judging(engine=engine.name):
+        breaker_probes.confirm(engine, seen=f"{polls} polls in a row failed ({message_of(error)})")
+
+
+@contextmanager
+def _judging(**what: str) -> Iterator[None]:
+    """Without the database nobody is judged."""
+    try:
+        yield
+    except DatabaseError as error:
+        log.warning("outage.not_judged", error=str(error), **what)
+        close_old_connections()
 
 
 def _subject(mapping: Mapping, error: BaseException) -> Subject | None:
@@ -131,13 +147,10 @@ def judge(calls: Iterable[Call]) -> None:
     """
     names = {call.service for call in calls if _bad(call)}
     for name in names - set(breakers.lately().names) if names else ():
-        try:
+        with _judging(service=name):
             service = Service.objects.filter(name=name).first()
             if service is not None:
                 _judge(service)
-        except DatabaseError as error:
-            log.warning("outage.not_judged", service=name, error=str(error))
-            close_old_connections()
 
 
 def _bad(call: Call) -> bool:

@@ -65,51 +65,59 @@ class Writer:
     """Writes from a thread of its own, which begins with a call and ends with ``stop``."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[_Made | None] = queue.Queue(MOST_WAITING)
         self._beginning = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._writing: _Writing | None = None
 
     def put(self, task_id: int, lease_id: uuid.UUID, call: Call) -> None:
         """Keep a call; never waits and never raises."""
-        if self._thread is None:
-            self._begin()
+        writing = self._writing or self._begin()
         try:
-            self._waiting.put_nowait(_Made(task_id, lease_id, call))
+            writing.waiting.put_nowait(_Made(task_id, lease_id, call))
         except queue.Full:
             log.error("service_call.not_recorded", task_id=task_id, service=call.service, reason="too many wait")
 
     def stop(self, *, timeout: float) -> bool:
         """Write what waits, at most ``timeout`` seconds, and end the thread; whether all is written."""
         with self._beginning:
-            thread, self._thread = self._thread, None
-        if thread is None:
-            return True
+            writing, self._writing = self._writing, None
+        return writing is None or writing.stop(timeout=timeout)
+
+    def _begin(self) -> _Writing:
+        with self._beginning:
+            if self._writing is None:
+                self._writing = _Writing()
+            return self._writing
+
+
+class _Writing:
+    """The thread, and what waits for it: one that outlasts its stop takes nothing from its successor."""
+
+    def __init__(self) -> None:
+        self.waiting: queue.Queue[_Made | None] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._run, name="service calls", daemon=True)
+        self._thread.start()
+
+    def stop(self, *, timeout: float) -> bool:
         try:
-            self._waiting.put(None, timeout=timeout)
+            self.waiting.put(None, timeout=timeout)
         except queue.Full:
             return False
-        thread.join(timeout)
-        return not thread.is_alive()
-
-    def _begin(self) -> None:
-        with self._beginning:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="service calls", daemon=True)
-                self._thread.start()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         ends = False
         while not ends:
             try:
-                group = [self._waiting.get(timeout=IDLE)]
+                group = [self.waiting.get(timeout=IDLE)]
             except queue.Empty:
                 connections.close_all()
-                group = [self._waiting.get()]
+                group = [self.waiting.get()]
             if group[0] is not None:
                 time.sleep(GATHER)
             while group[-1] is not None and len(group) < GROUP:
                 try:
-                    group.append(self._waiting.get_nowait())
+                    group.append(self.waiting.get_nowait())
                 except queue.Empty:
                     break
             ends = group[-1] is None
@@ -137,7 +145,7 @@ class Writer:
             except (OperationalError, InterfaceError, InternalError) as error:
                 log.warning("service_calls.without_database", error=str(error))
                 close_old_connections()
-                if self._waiting.full():
+                if self.waiting.full():
                     log.error("service_call.not_recorded", calls=len(rows), reason="the database is away")
                     return
                 time.sleep(1)
