@@ -20,6 +20,12 @@ from tests.integration.waiting import until
 
 
 @pytest.fixture
+def judge(scene: Scene) -> Process:
+    """A worker that may judge, there before anybody stands in for it."""
+    return Process.objects.get(id=scene.process())
+
+
+@pytest.fixture
 def steady_poller(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[Member]:
     """A long-polling worker that has lived long enough, and stands in for workers."""
     monkeypatch.setattr(stand_in, "LOOK_EVERY", 0.05)
@@ -41,9 +47,8 @@ def test_a_poller_frees_the_tasks_of_the_only_worker_that_was_killed(scene: Scen
 
 
 def test_a_poller_leaves_the_sweep_to_a_worker_that_may_judge(
-    scene: Scene, steady_poller: Member, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, judge: Process, steady_poller: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene.process()
     dead = scene.process()
     scene.silence(dead)
     looks: list[bool] = []
