@@ -12,6 +12,7 @@ What the demo and the acceptance tests are made of:
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -175,10 +176,17 @@ class Topology:
     def map_topics(self, unit_of_topic: Mapping[str, str]) -> None:
         """Let each topic be done by a unit, unless it has a mapping already."""
         known = {line.split()[2] for line in self.bptl("mappings", "list").splitlines()[1:]}
-        for topic, unit in unit_of_topic.items():
-            if topic not in known:
-                self._say(f"bptl mappings add --engine {self.engine_name} --topic {topic} --unit {unit}")
-                self.bptl("mappings", "add", "--engine", self.engine_name, "--topic", topic, "--unit", unit)
+        new = [
+            {"engine": self.engine_name, "topic": topic, "unit": unit}
+            for topic, unit in unit_of_topic.items()
+            if topic not in known
+        ]
+        if new:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            file = self.logs / "mappings.yaml"  # JSON is YAML.
+            file.write_text(json.dumps({"mappings_config_enable": True, "mappings": {"items": new}}, indent=2))
+            self._say(f"bptl configure {file}: {', '.join(unit_of_topic)}")
+            self.bptl("configure", str(file))
 
     def bptl(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
         """Run one ``bptl`` command to its end and return what it printed; raises CommandFailed."""

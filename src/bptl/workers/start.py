@@ -28,6 +28,7 @@ from bptl.workers import leadership, local, metrics_port
 from bptl.workers.app import LONG_POLLING, WORK, app
 from bptl.workers.clients import Clients
 from bptl.workers.ear import Ear
+from bptl.workers.farewell import Farewell
 from bptl.workers.floor import Floor
 from bptl.workers.give_back import give_back_all
 from bptl.workers.keeper import Keeper
@@ -209,6 +210,7 @@ def _keep_what_is_loaded() -> None:
 
 
 def _worker(queue: str) -> Any:
+    app.steps["consumer"].add(Farewell)
     return app.Worker(
         queues=[queue],
         hostname=nodenames.host_format(settings.BPTL_WORKER_NAME or f"{queue}-{os.getpid()}@{socket.gethostname()}"),
