@@ -185,7 +185,7 @@ class Topology:
             self.logs.mkdir(parents=True, exist_ok=True)
             file = self.logs / "mappings.yaml"  # JSON is YAML.
             file.write_text(json.dumps({"mappings_config_enable": True, "mappings": {"items": new}}, indent=2))
-            self._say(f"bptl configure {file}: {', '.join(unit_of_topic)}")
+            self._say(f"bptl configure {file}: {', '.join(mapping['topic'] for mapping in new)}")
             self.bptl("configure", str(file))
 
     def bptl(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:

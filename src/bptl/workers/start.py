@@ -195,7 +195,8 @@ def _celery(queue: str, stopping: Stopping, *, on_word: Callable[[], None] = lam
         _keep_what_is_loaded()
         worker.start()
         if stopping.told:
-            stopping.join(LONGEST_FAREWELL)
+            if not stopping.join(LONGEST_FAREWELL):
+                log.warning("process.drains_unannounced", queue=queue, after=LONGEST_FAREWELL)
             return worker.exitcode or 0
         failures += 1
         wait = backoff(failures)

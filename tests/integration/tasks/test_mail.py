@@ -24,7 +24,6 @@ from bptl.tasks.models import Effect, ServiceCall
 from tests.doubles.mailbox import CUT, LOST, Mailbox
 from tests.integration.ledger import Run, next_run
 from tests.integration.scene import Scene
-from tests.integration.waiting import PATIENCE
 
 LETTER: dict[str, Any] = {
     "sender": {"name": "Sanne", "email": "sanne@example.nl"},
@@ -43,7 +42,7 @@ def mailing(committed_scene: Scene, mailbox: Mailbox, settings: Settings) -> Ite
     committed_scene.map("mail", "mail.send")
     yield committed_scene
     # Its thread has a connection of its own: the test's database could not be dropped.
-    assert service_calls.stop(timeout=PATIENCE)
+    assert service_calls.stop()
 
 
 def attempt(lease: Run) -> Ending | Doubt | Awaiting | None:
@@ -105,7 +104,7 @@ def test_an_invalid_address_is_an_incident_that_names_it(mailing: Scene, mailbox
 
 def test_a_mail_is_on_record_without_a_word_of_what_it_says(mailing: Scene) -> None:
     attempt(first(mailing))
-    assert service_calls.stop(timeout=PATIENCE)
+    assert service_calls.stop()
     (call,) = ServiceCall.objects.all()
     (effect,) = Effect.objects.all()
     assert (call.service, call.method, call.status) == ("mail", "SMTP", 250)

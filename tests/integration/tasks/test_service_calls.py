@@ -13,7 +13,10 @@ from bptl.tasks.execution import service_calls
 from bptl.tasks.lifecycle import Status
 from bptl.tasks.models import ServiceCall, Task
 from tests.integration.scene import Scene
-from tests.integration.waiting import PATIENCE, until
+from tests.integration.waiting import until
+
+CONFIRMED = 10.0
+"""Seconds within which all must be written."""
 
 
 def call(**changes: object) -> Call:
@@ -34,7 +37,7 @@ def call(**changes: object) -> Call:
 def test_a_call_is_kept_with_its_task_and_lease_redacted(committed_scene: Scene) -> None:
     task = committed_scene.task(Status.RUNNING)
     service_calls.record(task.id, task.last_lease_id, call())
-    assert service_calls.stop(timeout=PATIENCE)
+    assert service_calls.stop(timeout=CONFIRMED)
     kept = ServiceCall.objects.get(task=task)
     assert (kept.lease_id, kept.service, kept.method, kept.status) == (task.lease_id, "open-zaak", "POST", 201)
     assert kept.milliseconds == 250
@@ -47,7 +50,7 @@ def test_calls_of_a_task_that_is_gone_keep_nobody_from_writing_theirs(committed_
     task = committed_scene.task(Status.RUNNING)
     service_calls.record(task.id + 1000, uuid.uuid4(), call())
     service_calls.record(task.id, task.last_lease_id, call(method="GET"))
-    assert service_calls.stop(timeout=PATIENCE)
+    assert service_calls.stop(timeout=CONFIRMED)
     assert [kept.method for kept in ServiceCall.objects.all()] == ["GET"]
 
 
@@ -58,7 +61,7 @@ def test_a_body_that_no_database_takes_as_it_is_is_kept_all_the_same(committed_s
         task.last_lease_id,
         call(request_type="text/plain", request_body=b"nul \x00 and \xff", status=None, error="cut"),
     )
-    assert service_calls.stop(timeout=PATIENCE)
+    assert service_calls.stop(timeout=CONFIRMED)
     kept = ServiceCall.objects.get(task=task)
     assert kept.request_body.startswith("nul ")
     assert (kept.status, kept.error) == (None, "cut")
@@ -68,7 +71,7 @@ def test_what_one_call_cannot_be_kept_for_costs_the_others_nothing(committed_sce
     task = committed_scene.task(Status.RUNNING)
     service_calls.record(task.id, task.last_lease_id, call(status=70_000))  # no smallint
     service_calls.record(task.id, task.last_lease_id, call(method="GET"))
-    assert service_calls.stop(timeout=PATIENCE)
+    assert service_calls.stop(timeout=CONFIRMED)
     assert [kept.method for kept in ServiceCall.objects.all()] == ["GET"]
 
 
@@ -88,7 +91,7 @@ def test_calls_of_many_tasks_are_written_in_the_order_in_which_others_lock_tasks
         until(somebody_waits_for_a_row, what="the writer waits for the first task")
         # With the second one locked by the writer, each would now wait for the other.
         Task.objects.select_for_update(nowait=True).get(id=second.id)
-    assert service_calls.stop(timeout=PATIENCE)
+    assert service_calls.stop(timeout=CONFIRMED)
     assert ServiceCall.objects.count() == 2
 
 
@@ -103,5 +106,5 @@ def test_a_writer_that_outlasts_its_stop_takes_nothing_from_the_next_one(committ
         until(lambda: ServiceCall.objects.filter(task=second).exists())
         service_calls.record(third.id, third.last_lease_id, call())
         until(lambda: ServiceCall.objects.filter(task=third).exists())
-    assert service_calls.stop(timeout=PATIENCE)
+    assert service_calls.stop(timeout=CONFIRMED)
     until(lambda: ServiceCall.objects.filter(task=first).exists())

@@ -23,7 +23,6 @@ from bptl.work_units import registry
 from tests.doubles.outside import Outside
 from tests.integration.connections import units
 from tests.integration.scene import Scene
-from tests.integration.waiting import PATIENCE
 
 APP = "https://ac.example.nl/applicaties/1"
 
@@ -75,7 +74,7 @@ def test_a_call_is_kept_with_its_task_without_what_nobody_may_see(committed_scen
     prepare(committed_scene, outside)
     claim = claimed(committed_scene)
     assert ending(committed_scene, claim).outcome is Outcome.COMPLETED
-    assert service_calls.stop(timeout=PATIENCE)
+    assert service_calls.stop(timeout=10)
     (call,) = queries.story(claim.task_id).calls
     assert (call.method, call.url, call.status, call.service) == ("GET", outside.root + "zaken/1", 200, "zaken")
     assert "dakkapel" in call.answer_body

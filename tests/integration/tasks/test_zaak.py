@@ -16,7 +16,6 @@ from tests.doubles.zgw.double import LIMITED, ZgwDouble
 from tests.integration.ledger import Run
 from tests.integration.scene import Scene
 from tests.integration.tasks.zgw import APPLICATION, attempt, connected_to, the_next
-from tests.integration.waiting import PATIENCE
 
 VARIABLES = {
     "bptlAppId": APPLICATION,
@@ -75,7 +74,7 @@ def test_the_calls_are_on_record_and_the_credentials_were_those_of_the_applicati
     connected: Scene, zgw: ZgwDouble
 ) -> None:
     ended(first(connected))
-    assert service_calls.stop(timeout=PATIENCE)
+    assert service_calls.stop()
     recorded = ServiceCall.objects.order_by("id").values_list("method", "status", "url")
     posted = [(status, url.rpartition("/")[2]) for method, status, url in recorded if method == "POST"]
     assert posted == [(201, "zaken"), (201, "statussen")]

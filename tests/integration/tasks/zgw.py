@@ -22,7 +22,6 @@ from bptl.tasks.models import Effect
 from tests.doubles.zgw.double import LIMITED, ZgwDouble
 from tests.integration.ledger import Run, next_run
 from tests.integration.scene import Scene
-from tests.integration.waiting import PATIENCE
 
 APPLICATION = "vergunningen"
 
@@ -41,7 +40,7 @@ def connected_to(scene: Scene, zgw: ZgwDouble, topic: str, unit: str, services: 
         MappingService.objects.create(mapping=mapping, alias=alias, service=service)
     yield scene
     # Its thread has a connection of its own: the test's database could not be dropped.
-    assert service_calls.stop(timeout=PATIENCE)
+    assert service_calls.stop()
     directory.forget()
 
 

@@ -39,7 +39,7 @@ from tests.integration.scene import Scene, lease_of
 from tests.integration.waiting import PATIENCE, in_thread, until
 from tests.integration.workers import units
 from tests.integration.workers.test_floor import OpenFloor, becomes, fetched_again, queue
-from tests.integration.workers.test_poller import OpenPoller, polling, queued
+from tests.integration.workers.test_poller import OpenPoller, polling, probe_now, queued
 
 WELL = {"omschrijving": "dakkapel"}
 
@@ -95,11 +95,6 @@ def spent_nothing(there: FakeEngine) -> bool:
     return not there.failures and not Task.objects.exclude(outcome="").exists()
 
 
-def probe_now() -> int:
-    Opening.objects.filter(closed_at=None).update(next_probe_at=Now())
-    return breaker_probes.run()
-
-
 def test_the_very_first_task_of_a_service_that_refuses_connections_is_handed_back(
     scene: Scene, there: FakeEngine, open_floor: OpenFloor
 ) -> None:
@@ -116,10 +111,14 @@ def test_the_very_first_task_of_a_service_that_refuses_connections_is_handed_bac
     told = Event.objects.get(task_id=task.id, name="lease.ended").detail["reason"]
     assert told.startswith("zaken is down since ")
     # Locked a while longer, so that whoever fetches it still does not spin, and looked for when that is over.
-    assert external.locked_until is not None
-    assert 0 < external.locked_until - there.now() <= 10
+    ended_at = lease_of(task).ended_at
+    assert ended_at is not None
     assert task.retry_at is not None
-    assert task.retry_at > timezone.now()
+    assert task.retry_at - ended_at == timedelta(seconds=10.5)
+    # The engine is told a moment after the lease has ended.
+    until(lambda: (external.locked_until or 0) <= there.now() + 10)
+    assert external.locked_until is not None
+    assert external.locked_until >= ended_at.timestamp() + 10
 
 
 def test_answers_of_500_and_more_open_it_when_the_probe_gets_one_too(
