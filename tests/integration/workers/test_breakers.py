@@ -39,7 +39,7 @@ from tests.integration.scene import Scene, lease_of
 from tests.integration.waiting import PATIENCE, in_thread, until
 from tests.integration.workers import units
 from tests.integration.workers.test_floor import OpenFloor, becomes, fetched_again, queue
-from tests.integration.workers.test_poller import OpenPoller, polling, probe_now, queued
+from tests.integration.workers.test_poller import OpenPoller, polling, queued
 
 WELL = {"omschrijving": "dakkapel"}
 
@@ -93,6 +93,11 @@ def handed_back(external: ExternalTask) -> Task:
 
 def spent_nothing(there: FakeEngine) -> bool:
     return not there.failures and not Task.objects.exclude(outcome="").exists()
+
+
+def probe_now() -> int:
+    Opening.objects.filter(closed_at=None).update(next_probe_at=Now())
+    return breaker_probes.run()
 
 
 def test_the_very_first_task_of_a_service_that_refuses_connections_is_handed_back(
